@@ -6,8 +6,13 @@
 #   *_bench.c  one benchmark program each, built by the target `benchmarks`
 # The module is an object library plasm_<NAME>_objects (collected into libplasm) and a static
 # library plasm_<NAME> that knows its dependencies.
+#
+# Targets over all modules: `unit_tests` (ctest -L unit, and -L fuzz for the corpora), `fuzzers`
+# and `benchmarks`.
 set_property(GLOBAL PROPERTY PLASM_MODULES "")
 add_custom_target(benchmarks)
+add_custom_target(unit_tests)
+add_custom_target(fuzzers)
 
 function(plasm_module name)
   cmake_parse_arguments(MODULE "PRIVATE" "" "DEPENDS;LIBRARIES" ${ARGN})
@@ -47,6 +52,7 @@ function(plasm_module name)
     return()
   endif()
   add_custom_target(${name}_tests)
+  add_dependencies(unit_tests ${name}_tests)
   foreach(source ${tests})
     string(REGEX REPLACE "^.*/([^/]*)_test\\.c$" "\\1" stem ${source})
     set(program ${name}_${stem}_test)
@@ -57,7 +63,7 @@ function(plasm_module name)
     target_compile_definitions(${program} PRIVATE
       PLASM_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}" PLASM_BUILD_DIR="${CMAKE_BINARY_DIR}")
     add_test(NAME ${name}.${stem} COMMAND ${program})
-    set_tests_properties(${name}.${stem} PROPERTIES TIMEOUT 120)
+    set_tests_properties(${name}.${stem} PROPERTIES LABELS unit TIMEOUT 120)
     add_dependencies(${name}_tests ${program})
   endforeach()
   foreach(source ${fuzzers})
@@ -81,7 +87,8 @@ function(plasm_fuzzer module source)
   else()
     target_sources(${program} PRIVATE ${CMAKE_SOURCE_DIR}/tests/replay.c)
     add_test(NAME fuzz.${module}.${stem} COMMAND ${program} ${corpus})
-    set_tests_properties(fuzz.${module}.${stem} PROPERTIES TIMEOUT 120)
+    set_tests_properties(fuzz.${module}.${stem} PROPERTIES LABELS fuzz TIMEOUT 120)
   endif()
   add_dependencies(${module}_tests ${program})
+  add_dependencies(fuzzers ${program})
 endfunction()

@@ -5,7 +5,8 @@ if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   add_compile_definitions(_GNU_SOURCE)
 endif()
 if(CMAKE_BUILD_TYPE MATCHES "Rel" AND NOT PLASM_SANITIZE)
-  add_compile_definitions(_FORTIFY_SOURCE=2)
+  # Ubuntu's compilers define another value by themselves.
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()
 if(PLASM_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-omit-frame-pointer
