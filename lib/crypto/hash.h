@@ -17,8 +17,9 @@ struct sha256_digest sha256(struct bytes input);
 struct hash;
 MUST_CHECK struct hash *hash_new(void);
 void hash_update(struct hash *hash, struct bytes input);
-/* The digest of what came so far; more may follow. */
+/* The digest of what came so far; more may follow. Ends the process where memory is out. */
 struct sha256_digest hash_digest(const struct hash *hash);
+/* NULL is allowed. */
 void hash_free(struct hash *hash);
 
 static inline bool sha256_equal(const struct sha256_digest *a, const struct sha256_digest *b) {

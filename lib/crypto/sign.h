@@ -28,12 +28,13 @@ void ed25519_sign(const struct ed25519_secret *secret, struct bytes message,
 MUST_CHECK int ed25519_verify(const uint8_t public_key[ED25519_PUBLIC_SIZE], struct bytes message,
                               struct bytes signature);
 
-/* secp256k1: public key 33 bytes compressed, signature DER, SHA-256 of the message. PLASM_MALFORMED
- * for a bad key, PLASM_UNTRUSTED for a bad signature. */
+/* secp256k1: public key 33 bytes compressed, signature DER (S may be the higher of its two values),
+ * SHA-256 of the message. PLASM_MALFORMED for a bad key, PLASM_UNTRUSTED for a bad signature. */
 MUST_CHECK int secp256k1_verify(struct bytes public_key, struct bytes message,
                                 struct bytes signature);
 /* ECDSA and RSA (PKCS#1 v1.5), SHA-256: public key as DER SubjectPublicKeyInfo (PKIX); RSA keys of
- * 2048 to 8192 bits. Errors as above, PLASM_UNSUPPORTED for another algorithm. */
+ * 2048 to 8192 bits. Errors as above, PLASM_UNSUPPORTED for another algorithm or an unknown curve,
+ * PLASM_NO_MEMORY. */
 MUST_CHECK int spki_verify(struct bytes spki, struct bytes message, struct bytes signature);
 
 /* Bytes from the operating system, for seeds: only host/ and key generation call this.

@@ -14,25 +14,29 @@
 #define JSON_DEPTH_MAX 16
 
 /* Reads a whole text: PLASM_MALFORMED for bad JSON, duplicate keys, reals, integers out of range,
- * NUL or lone surrogates in strings, too deep nesting, trailing bytes. Free with json_decref. */
+ * NUL or lone surrogates in strings, too deep nesting, trailing bytes. Free with json_decref.
+ * PLASM_NO_MEMORY. "-0" is read as 0. */
 MUST_CHECK int json_read(struct bytes text, json_t **ret_value);
 
 /* Appends the canonical form: keys sorted by UTF-16 code units, no white space, RFC 8785 section
- * 3.2.2.2 escapes. PLASM_INVALID for a real number, PLASM_TOO_LARGE, PLASM_NO_MEMORY. */
+ * 3.2.2.2 escapes. PLASM_INVALID for what json_read would refuse (a real number, an integer out of
+ * range, a string that is not UTF-8, too deep nesting), PLASM_TOO_LARGE, PLASM_NO_MEMORY; `out` may
+ * then hold a part. */
 MUST_CHECK int json_write_canonical(const json_t *value, struct buffer *out);
 
 /* Typed members of an object; PLASM_NOT_FOUND where the key is missing, PLASM_MALFORMED where the
- * type is another. Strings are borrowed from `object`. */
+ * type is another. Strings and lists are borrowed from `object`. */
 MUST_CHECK int json_get_string(const json_t *object, const char *key, struct bytes *ret_value);
 MUST_CHECK int json_get_integer(const json_t *object, const char *key, int64_t *ret_value);
 MUST_CHECK int json_get_list(const json_t *object, const char *key, json_t **ret_list);
 
-/* A writer of flat JSON objects without building a tree: keys must come sorted; used on hot paths.
- * Opens with "{", closes with "}"; the caller ends with json_object_end. Errors are sticky in
+/* A writer of flat JSON objects without building a tree; used on hot paths. Keys must come in the
+ * canonical order (asserted) and stay where they are until the end. Opens with "{", closes with
+ * "}"; the caller ends with json_object_end. Errors, those of json_write_canonical, are sticky in
  * `error`. */
 struct json_writer {
     struct buffer *out;
-    bool first;
+    const char *last_key;
     int error;
 };
 

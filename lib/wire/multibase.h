@@ -17,7 +17,8 @@ enum multibase {
 #define BASE58_INPUT_MAX 256
 
 /* Each writes text with a NUL into `room`: PLASM_TOO_LARGE where it does not fit (or base58 input
- * over its bound); each reads text into `room`, PLASM_MALFORMED for a wrong character or padding.
+ * over its bound); each reads text into `room`, PLASM_MALFORMED for a wrong character, padding
+ * or bits left over that are not zero, PLASM_TOO_LARGE. Base16 and base32 are read in either case.
  */
 MUST_CHECK int base58_encode(struct bytes from, char *room, size_t room_size);
 MUST_CHECK int base58_decode(struct bytes text, struct span room, size_t *ret_size);
@@ -30,6 +31,7 @@ static inline size_t base64_size(size_t size) {
     return (size + 2) / 3 * 4;
 }
 
+/* With the prefix, and without padding. PLASM_UNSUPPORTED for another prefix than those above. */
 MUST_CHECK int multibase_encode(enum multibase base, struct bytes from, char *room,
                                 size_t room_size);
 MUST_CHECK int multibase_decode(struct bytes text, struct span room, size_t *ret_size);

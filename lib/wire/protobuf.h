@@ -37,8 +37,8 @@ void protobuf_put_bytes(struct writer *writer, uint32_t number, struct bytes byt
 void protobuf_put_string(struct writer *writer, uint32_t number, const char *string);
 /* Writes the head of a submessage whose encoded size is known. */
 void protobuf_put_head(struct writer *writer, uint32_t number, size_t size);
-/* A submessage written in place, its size unknown before: `begin` reserves, `end` closes the gap.
- * One may lie in another. */
+/* A submessage written in place, its size unknown before: `begin` leaves one byte for the size,
+ * `end` fills it in and moves the content where the size needs more. One may lie in another. */
 size_t protobuf_begin(struct writer *writer, uint32_t number);
 void protobuf_end(struct writer *writer, size_t mark);
 /* Sizes of the fields as written above. */
