@@ -1,0 +1,45 @@
+/* The addresses of a peer, packed into few bytes: a length byte and a binary multiaddr each. */
+#ifndef PROTO_KAD_ADDRESSES_H
+#define PROTO_KAD_ADDRESSES_H
+
+#include "identity/peer_id.h"
+#include "proto/kad/limits.h"
+#include "util/netaddr.h"
+
+/* Gives the next binary multiaddr (borrowed, valid, without /p2p at its end) of packed addresses
+ * and moves `packed` on; false at the end. */
+bool kad_address_next(struct bytes *packed, struct bytes *ret_address);
+
+/* Collects addresses of one peer up to the bounds of limits.h. Start zeroed. */
+struct kad_addresses {
+    uint16_t size;
+    uint8_t count;
+    uint8_t data[KAD_ADDRESSES_BYTES_MAX];
+};
+
+static inline struct bytes kad_addresses_bytes(const struct kad_addresses *addresses) {
+    return bytes_of(addresses->data, addresses->size);
+}
+
+/* Adds one binary multiaddr as a peer sent it: a /p2p component at its end is cut off when it
+ * names `peer`. Returns false, and adds nothing, when it names somebody else, is malformed, is
+ * there already or does not fit. */
+bool kad_addresses_add(struct kad_addresses *addresses, const struct peer_id *peer,
+                       struct bytes address);
+/* Adds a list in two rounds: plain IP addresses first, since others (relayed, with certificate
+ * hashes) are long and would crowd them out. */
+void kad_addresses_add_list(struct kad_addresses *addresses, const struct peer_id *peer,
+                            const struct bytes *list, size_t count);
+
+/* The IP groups an address belongs to: the first four bits of information an attacker has to pay
+ * for. 0 is none: private ranges, names, no address at all. */
+struct kad_groups {
+    uint32_t ip4; /* the /16, with a bit set that makes it non-zero */
+    uint64_t ip6; /* the /32, likewise */
+};
+
+/* Of a connection's remote address where there is one, else of the first public IPv4 and IPv6
+ * address of the packed list. `remote` may be NULL. */
+struct kad_groups kad_groups_of(const struct netaddr *remote, struct bytes packed);
+
+#endif
