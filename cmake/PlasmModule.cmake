@@ -25,6 +25,10 @@ function(plasm_module name)
   list(FILTER benches INCLUDE REGEX "_bench\\.c$")
   list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.c$")
 
+  if(NOT sources)
+    message(STATUS "module ${name}: no sources")
+    return()
+  endif()
   add_library(plasm_${name}_objects OBJECT ${sources})
   target_include_directories(plasm_${name}_objects PUBLIC ${CMAKE_SOURCE_DIR}/lib
                                                           ${CMAKE_SOURCE_DIR}/lib/include)

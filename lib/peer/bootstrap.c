@@ -1,0 +1,104 @@
+/* Getting into the network: dial what was given, all at once and again while nobody answers, then
+ * look ourselves up. */
+#include "peer/internal.h"
+
+#define BOOTSTRAP_PAUSE_MIN (1 * NANOS_SECOND)
+#define BOOTSTRAP_PAUSE_MAX (60 * NANOS_SECOND)
+
+void peer_bootstrap(struct peer *peer, const struct multiaddr *addresses, size_t count, nanos now) {
+    peer->now = now;
+    struct bootstrap *bootstrap = &peer->bootstrap;
+    bootstrap_free(peer);
+    count = count < PEER_BOOTSTRAP_MAX ? count : PEER_BOOTSTRAP_MAX;
+    if (count > 0) {
+        bootstrap->addresses = memory_get(peer->memory, count * sizeof(struct multiaddr));
+        bootstrap->requests = memory_zero(peer->memory, count * sizeof(uint64_t));
+        if (bootstrap->addresses == NULL || bootstrap->requests == NULL) {
+            memory_put(peer->memory, bootstrap->addresses, count * sizeof(struct multiaddr));
+            memory_put(peer->memory, bootstrap->requests, count * sizeof(uint64_t));
+            bootstrap->addresses = NULL;
+            bootstrap->requests = NULL;
+            return;
+        }
+        memcpy(bootstrap->addresses, addresses, count * sizeof(struct multiaddr));
+        bootstrap->count = count;
+    }
+    bootstrap->pause = BOOTSTRAP_PAUSE_MIN;
+    bootstrap_expire(peer);
+}
+
+/* A round: while we know no server, dial everybody who is not being dialled. */
+void bootstrap_expire(struct peer *peer) {
+    struct bootstrap *bootstrap = &peer->bootstrap;
+    bool alone = peer_routing_size(peer) == 0;
+    bootstrap->done = bootstrap->done && !alone;
+    for (size_t i = 0; alone && i < bootstrap->count; i++) {
+        if (bootstrap->requests[i] == 0) {
+            uint64_t request = 0;
+            if (peer_connect(peer, NULL, &bootstrap->addresses[i], 1, peer->now, &request) == 0) {
+                bootstrap->requests[i] = request;
+            }
+        }
+    }
+    peer_timer_set(peer, &bootstrap->timer, nanos_add(peer->now, bootstrap->pause));
+    bootstrap->pause = nanos_min(2 * bootstrap->pause, BOOTSTRAP_PAUSE_MAX);
+}
+
+void bootstrap_server_known(struct peer *peer) {
+    struct bootstrap *bootstrap = &peer->bootstrap;
+    if (!bootstrap->done && bootstrap->lookup == 0) {
+        kad_service_bootstrap(peer, &bootstrap->lookup);
+    }
+}
+
+static void took_part(struct peer *peer) {
+    struct bootstrap *bootstrap = &peer->bootstrap;
+    bootstrap->lookup = 0;
+    if (peer_routing_size(peer) == 0) {
+        return; /* the timer tries again */
+    }
+    bootstrap->done = true;
+    bootstrap->pause = BOOTSTRAP_PAUSE_MAX;
+    struct peer_event event = {.type = PEER_EVENT_BOOTSTRAPPED, .count = peer_routing_size(peer)};
+    peer_emit(peer, &event);
+}
+
+bool bootstrap_event(struct peer *peer, const struct peer_event *event) {
+    struct bootstrap *bootstrap = &peer->bootstrap;
+    if (event->type == PEER_EVENT_DISCONNECTED && bootstrap->done && peer_routing_size(peer) == 0) {
+        bootstrap->done = false;
+        bootstrap->pause = BOOTSTRAP_PAUSE_MIN;
+        peer_timer_set(peer, &bootstrap->timer, nanos_add(peer->now, bootstrap->pause));
+    }
+    if (event->request == 0) {
+        return false;
+    }
+    if (event->type == PEER_EVENT_LOOKUP_DONE && event->request == bootstrap->lookup) {
+        took_part(peer);
+        return true;
+    }
+    if (event->type != PEER_EVENT_CONNECTED && event->type != PEER_EVENT_CONNECT_FAILED) {
+        return false;
+    }
+    for (size_t i = 0; i < bootstrap->count; i++) {
+        if (bootstrap->requests[i] == event->request) {
+            bootstrap->requests[i] = 0;
+            /* The application sees a failure, with request 0, so that it can say what was tried. */
+            struct peer_event shown = *event;
+            shown.request = 0;
+            peer_emit(peer, &shown);
+            return true;
+        }
+    }
+    return false;
+}
+
+void bootstrap_free(struct peer *peer) {
+    struct bootstrap *bootstrap = &peer->bootstrap;
+    memory_put(peer->memory, bootstrap->addresses, bootstrap->count * sizeof(struct multiaddr));
+    memory_put(peer->memory, bootstrap->requests, bootstrap->count * sizeof(uint64_t));
+    bootstrap->addresses = NULL;
+    bootstrap->requests = NULL;
+    bootstrap->count = 0;
+    heap_remove(&peer->timers, &bootstrap->timer.node);
+}

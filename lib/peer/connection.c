@@ -1,0 +1,246 @@
+/* Connections and the peers they lead to. */
+#include "peer/internal.h"
+
+#include "util/ensure.h"
+
+struct known_peer *known_peer_get(struct peer *peer, const struct peer_id *id) {
+    return MAP_ENTRY(map_get(&peer->known, peer_id_bytes(id)), struct known_peer, node);
+}
+
+struct known_peer *known_peer_make(struct peer *peer, const struct peer_id *id) {
+    struct known_peer *known = known_peer_get(peer, id);
+    if (known != NULL) {
+        return known;
+    }
+    known = memory_zero(peer->memory, sizeof(*known));
+    if (known == NULL) {
+        return NULL;
+    }
+    known->id = *id;
+    list_init(&known->connections);
+    if (map_put(&peer->known, &known->node, peer_id_bytes(&known->id)) != 0) {
+        memory_put(peer->memory, known, sizeof(*known));
+        return NULL;
+    }
+    return known;
+}
+
+void known_peer_release(struct peer *peer, struct known_peer *known) {
+    if (known->dial == NULL && list_empty(&known->connections)) {
+        map_remove(&peer->known, &known->node);
+        memory_put(peer->memory, known, sizeof(*known));
+    }
+}
+
+struct peer_connection *known_peer_connection(const struct known_peer *known) {
+    return LIST_ENTRY(list_first(&known->connections), struct peer_connection, sibling);
+}
+
+struct peer_connection *peer_connection_to(struct peer *peer, const struct peer_id *id) {
+    struct known_peer *known = known_peer_get(peer, id);
+    return known != NULL ? known_peer_connection(known) : NULL;
+}
+
+static bool remote_ip(const struct multiaddr *address, struct multiaddr_part *ret_part) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    return multiaddr_next(&cursor, ret_part) &&
+           (ret_part->code == MULTIADDR_IP4 || ret_part->code == MULTIADDR_IP6);
+}
+
+static bool is_loopback(const struct multiaddr_part *ip) {
+    struct netaddr address = {.family = ip->code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6};
+    memcpy(address.ip, ip->value.data, ip->value.size);
+    return netaddr_is_loopback(&address);
+}
+
+/* Why an accepted connection cannot stay, or NULL. */
+static const char *over_limit(struct peer *peer, const struct link_event *event) {
+    const struct peer_limits *limits = &peer->config.limits;
+    struct known_peer *known = known_peer_get(peer, &event->peer_id);
+    if (known != NULL && known->connections.size >= limits->connections_per_peer_max) {
+        return "too many connections of this peer";
+    }
+    struct multiaddr_part ip;
+    bool counted = remote_ip(&event->remote, &ip) && !is_loopback(&ip);
+    size_t inbound = 0;
+    size_t same_ip = 0;
+    for (struct list_node *node = list_first(&peer->connections); node != NULL;
+         node = list_next(&peer->connections, node)) {
+        struct peer_connection *other = CONTAINER_OF(node, struct peer_connection, node);
+        struct multiaddr_part other_ip;
+        inbound += other->link->inbound;
+        same_ip += counted && other->link->inbound && remote_ip(&other->remote, &other_ip) &&
+                   bytes_equal(ip.value, other_ip.value);
+    }
+    if (inbound >= limits->connections_inbound_max) {
+        return "too many connections";
+    }
+    return same_ip >= limits->connections_per_ip_max ? "too many connections of this address"
+                                                     : NULL;
+}
+
+static struct peer_connection *connection_new(struct peer *peer, const struct link_event *event) {
+    struct known_peer *known = known_peer_make(peer, &event->peer_id);
+    if (known == NULL) {
+        return NULL;
+    }
+    struct peer_connection *connection = memory_zero(peer->memory, sizeof(*connection));
+    /* Keys of unusual types are large: keep what the key needs, not the largest. */
+    size_t key_size = offsetof(struct public_key, data) + event->key->size;
+    struct public_key *key = memory_get(peer->memory, key_size);
+    if (connection == NULL || key == NULL) {
+        memory_put(peer->memory, connection, sizeof(*connection));
+        memory_put(peer->memory, key, key_size);
+        known_peer_release(peer, known);
+        return NULL;
+    }
+    memcpy(key, event->key, key_size);
+    *connection = (struct peer_connection){
+        .peer = peer, .link = event->link, .known = known, .key = key, .remote = event->remote};
+    list_init(&connection->streams);
+    list_append(&peer->connections, &connection->node);
+    list_append(&known->connections, &connection->sibling);
+    return connection;
+}
+
+void connection_connected(struct peer *peer, const struct link_event *event) {
+    struct link *link = event->link;
+    const char *refusal = link->inbound ? over_limit(peer, event) : NULL;
+    struct peer_connection *connection = refusal == NULL ? connection_new(peer, event) : NULL;
+    if (connection == NULL) {
+        refusal = refusal != NULL ? refusal : "out of memory";
+        char id[PEER_ID_TEXT_MAX];
+        peer_id_format(&event->peer_id, id);
+        log_event(peer->log, LOG_LEVEL_WARNING, "peer", "connection of %s refused: %s", id,
+                  refusal);
+        if (!link->inbound) {
+            dial_link_closed(peer, link, PLASM_LIMIT);
+        }
+        link->user = NULL;
+        link->transport->verbs->close(link, PEER_CLOSE_LIMIT, refusal, peer->now);
+        return;
+    }
+    link->user = connection;
+    if (link->inbound) {
+        struct peer_event connected = {.type = PEER_EVENT_CONNECTED, .connection = connection};
+        peer_emit(peer, &connected);
+    }
+    identify_start(connection);
+    dial_connected(peer, connection, link);
+}
+
+void connection_closed(struct peer *peer, const struct link_event *event) {
+    struct peer_connection *connection = event->link->user;
+    int error = event->error != 0 ? event->error : PLASM_CLOSED;
+    if (connection == NULL) { /* refused at its start, or dialled and never connected */
+        dial_link_closed(peer, event->link, error);
+        return;
+    }
+    connection->ended = true;
+    list_remove(&peer->connections, &connection->node);
+    list_remove(&connection->known->connections, &connection->sibling);
+    struct list_node *node;
+    while ((node = list_first(&connection->streams)) != NULL) {
+        stream_lost(CONTAINER_OF(node, struct peer_stream, node), error);
+    }
+    if (list_empty(&connection->known->connections)) {
+        kad_service_disconnected(peer, &connection->known->id);
+    }
+    struct peer_event gone = {
+        .type = PEER_EVENT_DISCONNECTED, .connection = connection, .error = error};
+    gone.peer_id = connection->known->id;
+    peer_emit(peer, &gone);
+    connection->link = NULL;
+    list_append(&peer->ended_connections, &connection->node);
+}
+
+static void connection_free(struct peer_connection *connection) {
+    struct peer *peer = connection->peer;
+    known_peer_release(peer, connection->known);
+    block_unref(connection->identify);
+    memory_put(peer->memory, connection->key,
+               offsetof(struct public_key, data) + connection->key->size);
+    memory_put(peer->memory, connection, sizeof(*connection));
+}
+
+/* True while a queued event names the connection. */
+static bool still_named(const struct peer *peer, const struct peer_connection *connection) {
+    for (size_t i = 0; i < peer->event_count; i++) {
+        size_t place = (peer->event_start + i) % peer->event_capacity;
+        if (peer->events[place].event.connection == connection) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void connections_reap(struct peer *peer) {
+    struct list_node *node = list_first(&peer->ended_connections);
+    while (node != NULL) {
+        struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
+        node = list_next(&peer->ended_connections, node);
+        if (connection->stream_handles == 0 && !still_named(peer, connection)) {
+            list_remove(&peer->ended_connections, &connection->node);
+            connection_free(connection);
+        }
+    }
+}
+
+void connections_free(struct peer *peer) {
+    struct list_node *node;
+    while ((node = list_first(&peer->connections)) != NULL) {
+        struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
+        struct link_event closed = {.type = LINK_CLOSED, .link = connection->link};
+        connection->link->user = connection;
+        connection_closed(peer, &closed);
+    }
+    events_drop(peer);
+    streams_reap(peer);
+    while ((node = list_first(&peer->ended_connections)) != NULL) {
+        struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
+        list_remove(&peer->ended_connections, node);
+        connection_free(connection);
+    }
+}
+
+void connection_update_keep_alive(struct peer_connection *connection) {
+    if (!connection->ended) {
+        connection->link->transport->verbs->keep_alive(connection->link,
+                                                       connection->application_streams > 0);
+    }
+}
+
+void peer_disconnect(struct peer *peer, struct peer_connection *connection, nanos now) {
+    peer->now = now;
+    if (!connection->ended) {
+        connection->link->transport->verbs->close(connection->link, 0, "", now);
+    }
+}
+
+size_t peer_connection_count(const struct peer *peer) {
+    return peer->connections.size;
+}
+
+const struct peer_id *peer_connection_id(const struct peer_connection *connection) {
+    return &connection->known->id;
+}
+
+const struct public_key *peer_connection_key(const struct peer_connection *connection) {
+    return connection->key;
+}
+
+const struct multiaddr *peer_connection_remote(const struct peer_connection *connection) {
+    return &connection->remote;
+}
+
+bool peer_connection_inbound(const struct peer_connection *connection) {
+    return connection->link != NULL && connection->link->inbound;
+}
+
+struct bytes peer_connection_identify(const struct peer_connection *connection) {
+    return connection->identify != NULL ? block_bytes(connection->identify) : bytes_of(NULL, 0);
+}
+
+void **peer_connection_user(struct peer_connection *connection) {
+    return &connection->user;
+}

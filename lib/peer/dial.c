@@ -1,0 +1,436 @@
+/* Dialling: several addresses of one peer one after the other, the first connection wins, and
+ * everybody who waits for the same peer shares the attempt. */
+#include "peer/internal.h"
+
+#include <stdio.h>
+
+#include "util/ensure.h"
+
+/* A further address is tried when the one before has not answered for this long (RFC 8305 calls it
+ * the connection attempt delay). */
+#define DIAL_ATTEMPT_DELAY     (250 * NANOS_MILLISECOND)
+#define DIAL_DNSADDR_DEPTH_MAX 3
+#define DIAL_FAILURE_TEXT_MAX  600
+
+static void dial_step(struct dial *dial);
+
+static uint64_t resolvable(const struct multiaddr *address, struct bytes *ret_name) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    struct multiaddr_part part;
+    if (!multiaddr_next(&cursor, &part)) {
+        return 0;
+    }
+    *ret_name = part.value;
+    bool is_name = part.code == MULTIADDR_DNS || part.code == MULTIADDR_DNS4 ||
+                   part.code == MULTIADDR_DNS6 || part.code == MULTIADDR_DNSADDR;
+    return is_name ? part.code : 0;
+}
+
+static bool has_address(const struct dial *dial, const struct multiaddr *address) {
+    for (size_t i = 0; i < dial->address_count; i++) {
+        if (multiaddr_equal(&dial->addresses[i]->address, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Addresses over the bound, twice the same or of another peer are left out. */
+static void add_address(struct dial *dial, const struct multiaddr *address, uint8_t depth) {
+    struct bytes id = multiaddr_peer_id(address);
+    if (id.size > 0 && dial->known != NULL && !bytes_equal(id, peer_id_bytes(&dial->known->id))) {
+        return;
+    }
+    struct multiaddr bare;
+    multiaddr_without_peer(address, &bare);
+    struct bytes name;
+    /* A /dnsaddr keeps its /p2p: it chooses among the name's records. */
+    const struct multiaddr *kept =
+        resolvable(address, &name) == MULTIADDR_DNSADDR ? address : &bare;
+    if (dial->address_count == PEER_DIAL_ADDRESSES_MAX || has_address(dial, kept)) {
+        return;
+    }
+    struct dial_address *entry = memory_zero(dial->peer->memory, sizeof(*entry));
+    if (entry != NULL) {
+        entry->address = *kept;
+        entry->depth = depth;
+        dial->addresses[dial->address_count++] = entry;
+    }
+}
+
+static void close_link(struct dial *dial, struct dial_address *entry) {
+    if (entry->state == DIAL_TRYING) {
+        entry->link->transport->verbs->close(entry->link, 0, "", dial->peer->now);
+    }
+}
+
+/* Frees the dial; links still trying are closed but for `keep`. Its waiters must be gone. */
+static void dial_free(struct dial *dial, const struct link *keep) {
+    struct peer *peer = dial->peer;
+    ENSURE(list_empty(&dial->waiters));
+    for (size_t i = 0; i < dial->address_count; i++) {
+        if (dial->addresses[i]->link != keep || keep == NULL) {
+            close_link(dial, dial->addresses[i]);
+        }
+        memory_put(peer->memory, dial->addresses[i], sizeof(struct dial_address));
+    }
+    heap_remove(&peer->timers, &dial->timer.node);
+    list_remove(&peer->dials, &dial->node);
+    if (dial->known != NULL) {
+        dial->known->dial = NULL;
+        known_peer_release(peer, dial->known);
+    }
+    memory_put(peer->memory, dial, sizeof(*dial));
+}
+
+static struct dial_waiter *take_waiter(struct dial *dial) {
+    struct list_node *node = list_first(&dial->waiters);
+    if (node != NULL) {
+        list_remove(&dial->waiters, node);
+    }
+    return LIST_ENTRY(node, struct dial_waiter, node);
+}
+
+static void waiter_free(struct peer *peer, struct dial_waiter *waiter) {
+    block_unref(waiter->message);
+    memory_put(peer->memory, waiter, sizeof(*waiter));
+}
+
+/* "ADDRESS: what happened; ..." and the error that says most. */
+static int describe_failure(const struct dial *dial, char *room, size_t room_size) {
+    int worst = PLASM_UNREACHABLE;
+    size_t used = 0;
+    room[0] = '\0';
+    for (size_t i = 0; i < dial->address_count; i++) {
+        const struct dial_address *entry = dial->addresses[i];
+        int error = entry->state == DIAL_FAILED ? entry->error : PLASM_TIMEOUT;
+        if (worst == PLASM_UNREACHABLE || error == PLASM_UNTRUSTED) {
+            worst = error;
+        }
+        char text[MULTIADDR_TEXT_MAX];
+        if (multiaddr_format(&entry->address, text, sizeof(text)) != 0) {
+            continue;
+        }
+        int size = snprintf(room + used, room_size - used, "%s%s: %s", used > 0 ? "; " : "", text,
+                            plasm_error_message(error));
+        used = size < 0 || (size_t)size >= room_size - used ? room_size - 1 : used + (size_t)size;
+    }
+    if (dial->address_count == 0) {
+        snprintf(room, room_size, "no address of this peer is known");
+        return PLASM_NOT_FOUND;
+    }
+    return worst;
+}
+
+static void dial_fail(struct dial *dial) {
+    struct peer *peer = dial->peer;
+    char text[DIAL_FAILURE_TEXT_MAX];
+    int error = describe_failure(dial, text, sizeof(text));
+    log_event(peer->log, LOG_LEVEL_DEBUG, "peer", "dial failed: %s", text);
+    struct dial_waiter *waiter;
+    while ((waiter = take_waiter(dial)) != NULL) {
+        if (waiter->is_kad) {
+            kad_service_failed(peer, waiter->request, error);
+        } else {
+            struct peer_event event = {.type = PEER_EVENT_CONNECT_FAILED,
+                                       .request = waiter->request,
+                                       .error = error,
+                                       .data = bytes_of_string(text)};
+            peer_emit(peer, &event);
+        }
+        waiter_free(peer, waiter);
+    }
+    dial_free(dial, NULL);
+}
+
+static void try_address(struct dial *dial, struct dial_address *entry) {
+    struct peer *peer = dial->peer;
+    struct bytes name;
+    uint64_t code = resolvable(&entry->address, &name);
+    if (code != 0) {
+        entry->state = DIAL_RESOLVING;
+        entry->resolve = peer_request(peer);
+        struct peer_event event = {.type = PEER_EVENT_RESOLVE,
+                                   .request = entry->resolve,
+                                   .resolve = (enum multiaddr_code)code,
+                                   .data = name};
+        peer_emit(peer, &event);
+        return;
+    }
+    entry->state = DIAL_FAILED;
+    entry->error = PLASM_UNSUPPORTED;
+    const struct peer_id *expected = dial->known != NULL ? &dial->known->id : NULL;
+    for (size_t i = 0; i < peer->transport_count; i++) {
+        struct transport *transport = peer->transports[i];
+        if (!transport->verbs->dials(transport, &entry->address)) {
+            continue;
+        }
+        entry->error = transport->verbs->dial(transport, &entry->address, expected, 0, peer->now,
+                                              &entry->link);
+        if (entry->error == 0) {
+            entry->link->user = NULL;
+            entry->state = DIAL_TRYING;
+        }
+        return;
+    }
+}
+
+static void dial_step(struct dial *dial) {
+    size_t busy = 0;
+    size_t waiting = 0;
+    for (size_t i = 0; i < dial->address_count; i++) {
+        struct dial_address *entry = dial->addresses[i];
+        if (entry->state == DIAL_WAITING) {
+            if (dial->peer->now < dial->next_try) {
+                waiting++;
+                continue;
+            }
+            try_address(dial, entry);
+            if (entry->state == DIAL_TRYING) {
+                dial->next_try = dial->peer->now + DIAL_ATTEMPT_DELAY;
+            }
+        }
+        busy += entry->state == DIAL_TRYING || entry->state == DIAL_RESOLVING;
+    }
+    if (busy + waiting == 0 || dial->peer->now >= dial->deadline) {
+        dial_fail(dial);
+        return;
+    }
+    nanos wake = waiting > 0 ? nanos_min(dial->next_try, dial->deadline) : dial->deadline;
+    peer_timer_set(dial->peer, &dial->timer, wake);
+}
+
+void dial_expire(struct dial *dial) {
+    dial_step(dial);
+}
+
+static struct dial *dial_new(struct peer *peer, const struct peer_id *expected) {
+    struct dial *dial = memory_zero(peer->memory, sizeof(*dial));
+    if (dial == NULL) {
+        return NULL;
+    }
+    dial->peer = peer;
+    dial->timer.kind = TIMER_DIAL;
+    dial->deadline = nanos_add(peer->now, peer->config.limits.dial_timeout);
+    list_init(&dial->waiters);
+    if (expected != NULL) {
+        dial->known = known_peer_make(peer, expected);
+        if (dial->known == NULL) {
+            memory_put(peer->memory, dial, sizeof(*dial));
+            return NULL;
+        }
+        dial->known->dial = dial;
+    }
+    list_append(&peer->dials, &dial->node);
+    return dial;
+}
+
+int dial_start(struct peer *peer, const struct peer_id *expected, const struct multiaddr *addresses,
+               size_t count, const struct dial_waiter *waiter) {
+    struct dial_waiter *copy = memory_get(peer->memory, sizeof(*copy));
+    if (copy == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    struct known_peer *known = expected != NULL ? known_peer_get(peer, expected) : NULL;
+    struct dial *dial =
+        known != NULL && known->dial != NULL ? known->dial : dial_new(peer, expected);
+    if (dial == NULL) {
+        memory_put(peer->memory, copy, sizeof(*copy));
+        return PLASM_NO_MEMORY;
+    }
+    *copy = *waiter;
+    copy->node = (struct list_node){0};
+    list_append(&dial->waiters, &copy->node);
+    for (size_t i = 0; i < count; i++) {
+        add_address(dial, &addresses[i], 0);
+    }
+    /* Even what fails at once is reported later: the caller has no request number yet. */
+    peer_timer_set(peer, &dial->timer, peer->now);
+    return 0;
+}
+
+static bool is_dial_of(const struct dial *dial, const struct peer_connection *connection,
+                       const struct link *link) {
+    if (dial->known != NULL) {
+        return dial->known == connection->known;
+    }
+    for (size_t i = 0; i < dial->address_count; i++) {
+        if (dial->addresses[i]->state == DIAL_TRYING && dial->addresses[i]->link == link) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void dial_connected(struct peer *peer, struct peer_connection *connection, struct link *link) {
+    struct list_node *node = list_first(&peer->dials);
+    while (node != NULL) {
+        struct dial *dial = CONTAINER_OF(node, struct dial, node);
+        node = list_next(&peer->dials, node);
+        if (!is_dial_of(dial, connection, link)) {
+            continue;
+        }
+        struct dial_waiter *waiter;
+        while ((waiter = take_waiter(dial)) != NULL) {
+            if (waiter->is_kad) {
+                kad_service_connected(connection, waiter);
+            } else {
+                struct peer_event event = {.type = PEER_EVENT_CONNECTED,
+                                           .request = waiter->request,
+                                           .connection = connection};
+                peer_emit(peer, &event);
+            }
+            waiter_free(peer, waiter);
+        }
+        dial_free(dial, link);
+    }
+}
+
+void dial_link_closed(struct peer *peer, struct link *link, int error) {
+    for (struct list_node *node = list_first(&peer->dials); node != NULL;
+         node = list_next(&peer->dials, node)) {
+        struct dial *dial = CONTAINER_OF(node, struct dial, node);
+        for (size_t i = 0; i < dial->address_count; i++) {
+            struct dial_address *entry = dial->addresses[i];
+            if (entry->state == DIAL_TRYING && entry->link == link) {
+                entry->state = DIAL_FAILED;
+                entry->error = error;
+                entry->link = NULL;
+                dial->next_try = peer->now; /* no reason to wait for the next address */
+                dial_step(dial);
+                return;
+            }
+        }
+    }
+}
+
+/* The address with its first component, a name, replaced. */
+static int replace_name(const struct multiaddr *address, const struct multiaddr *ip,
+                        struct multiaddr *ret_address) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    struct multiaddr_part part;
+    (void)multiaddr_next(&cursor, &part);
+    *ret_address = *ip;
+    while (multiaddr_next(&cursor, &part)) {
+        int error = multiaddr_append(ret_address, part.code, part.value);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static void entry_resolved(struct dial *dial, struct dial_address *entry,
+                           const struct multiaddr *results, size_t count) {
+    struct bytes name;
+    bool is_dnsaddr = resolvable(&entry->address, &name) == MULTIADDR_DNSADDR;
+    struct bytes wanted = multiaddr_peer_id(&entry->address);
+    entry->state = DIAL_FAILED;
+    entry->error = PLASM_NOT_FOUND;
+    for (size_t i = 0; i < count && entry->depth < DIAL_DNSADDR_DEPTH_MAX; i++) {
+        struct multiaddr address;
+        if (!is_dnsaddr) {
+            if (replace_name(&entry->address, &results[i], &address) != 0) {
+                continue;
+            }
+        } else if (wanted.size > 0 && !bytes_equal(wanted, multiaddr_peer_id(&results[i]))) {
+            continue;
+        } else {
+            address = results[i];
+        }
+        add_address(dial, &address, (uint8_t)(entry->depth + 1));
+    }
+}
+
+void dial_resolved(struct peer *peer, uint64_t request, const struct multiaddr *results,
+                   size_t count) {
+    for (struct list_node *node = list_first(&peer->dials); node != NULL;
+         node = list_next(&peer->dials, node)) {
+        struct dial *dial = CONTAINER_OF(node, struct dial, node);
+        for (size_t i = 0; i < dial->address_count; i++) {
+            struct dial_address *entry = dial->addresses[i];
+            if (entry->state == DIAL_RESOLVING && entry->resolve == request) {
+                entry_resolved(dial, entry, results, count);
+                dial->next_try = peer->now;
+                dial_step(dial);
+                return;
+            }
+        }
+    }
+}
+
+void peer_resolved(struct peer *peer, uint64_t request, const struct multiaddr *results,
+                   size_t count, nanos now) {
+    peer->now = now;
+    dial_resolved(peer, request, results, count);
+}
+
+void dial_cancel(struct peer *peer, uint64_t request) {
+    for (struct list_node *node = list_first(&peer->dials); node != NULL;
+         node = list_next(&peer->dials, node)) {
+        struct dial *dial = CONTAINER_OF(node, struct dial, node);
+        for (struct list_node *entry = list_first(&dial->waiters); entry != NULL;
+             entry = list_next(&dial->waiters, entry)) {
+            struct dial_waiter *waiter = CONTAINER_OF(entry, struct dial_waiter, node);
+            if (waiter->request == request && !waiter->is_kad) {
+                list_remove(&dial->waiters, &waiter->node);
+                waiter_free(peer, waiter);
+                if (list_empty(&dial->waiters)) {
+                    dial_free(dial, NULL);
+                }
+                return;
+            }
+        }
+    }
+}
+
+void dials_free(struct peer *peer) {
+    struct list_node *node;
+    while ((node = list_first(&peer->dials)) != NULL) {
+        struct dial *dial = CONTAINER_OF(node, struct dial, node);
+        struct dial_waiter *waiter;
+        while ((waiter = take_waiter(dial)) != NULL) {
+            waiter_free(peer, waiter);
+        }
+        dial_free(dial, NULL);
+    }
+}
+
+int peer_connect(struct peer *peer, const struct peer_id *expected,
+                 const struct multiaddr *addresses, size_t count, nanos now,
+                 uint64_t *ret_request) {
+    peer->now = now;
+    struct peer_id named;
+    for (size_t i = 0; i < count && expected == NULL; i++) {
+        struct bytes id = multiaddr_peer_id(&addresses[i]);
+        if (id.size > 0) {
+            int error = peer_id_decode(id, &named);
+            if (error != 0) {
+                return PLASM_INVALID;
+            }
+            expected = &named;
+        }
+    }
+    if (expected == NULL && count == 0) {
+        return PLASM_INVALID;
+    }
+    struct dial_waiter waiter = {.request = peer_request(peer)};
+    struct peer_connection *open = expected != NULL ? peer_connection_to(peer, expected) : NULL;
+    if (open != NULL) {
+        struct peer_event event = {
+            .type = PEER_EVENT_CONNECTED, .request = waiter.request, .connection = open};
+        peer_emit(peer, &event);
+        *ret_request = waiter.request;
+        return 0;
+    }
+    int error = dial_start(peer, expected, addresses, count, &waiter);
+    if (error == 0) {
+        *ret_request = waiter.request;
+    }
+    return error;
+}
+
+void peer_connect_cancel(struct peer *peer, uint64_t request, nanos now) {
+    peer->now = now;
+    dial_cancel(peer, request);
+}

@@ -1,0 +1,197 @@
+/* The peer's side of identify: telling who we are, learning who they are. */
+#include "peer/internal.h"
+
+#include "proto/capability/capability.h"
+#include "proto/identify/identify.h"
+#include "util/ensure.h"
+#include "wire/varint.h"
+
+#define IDENTIFY_TIMEOUT          (10 * NANOS_SECOND)
+#define IDENTIFY_PROTOCOL_VERSION "phase/1.0.0"
+
+/* Joins the key, addresses and record into our message to this connection's peer. */
+static int encode_ours(struct peer_connection *connection, struct buffer *out) {
+    struct peer *peer = connection->peer;
+    uint8_t key[KEY_ENCODED_MAX];
+    struct writer writer = writer_of((struct span){key, sizeof(key)});
+    public_key_encode(&peer->config.key, &writer);
+    ENSURE(writer.error == 0);
+    struct identify message = {.protocol_version = BYTES_LITERAL(IDENTIFY_PROTOCOL_VERSION),
+                               .agent = bytes_of_string(peer->config.agent),
+                               .public_key = writer_bytes(&writer),
+                               .observed = multiaddr_bytes(&connection->remote)};
+    if (peer->record != NULL) {
+        message.signed_record = block_bytes(peer->record);
+    }
+    for (size_t i = 0; i < peer->address_count; i++) {
+        message.addresses[message.address_count++] = multiaddr_bytes(&peer->addresses[i]);
+    }
+    for (size_t i = 0; i < peer->protocol_count; i++) {
+        /* Listing the capability protocol asks for pushes: only who reads or has one does. */
+        if (peer->protocol_services[i] != SERVICE_CAPABILITY || peer->config.capability_reader ||
+            peer->capability != NULL) {
+            message.protocols[message.protocol_count++] = bytes_of_string(peer->protocol_names[i]);
+        }
+    }
+    return identify_encode(&message, out);
+}
+
+static void send_ours(struct peer_stream *stream) {
+    struct buffer out;
+    buffer_init(&out, stream->peer->memory, 2 * IDENTIFY_SENT_MAX);
+    int error = encode_ours(stream->connection, &out);
+    if (error == 0) {
+        error = stream_send(stream, buffer_bytes(&out), true);
+    }
+    buffer_done(&out);
+    if (error != 0) {
+        stream_abort(stream, PEER_RESET_PROTOCOL);
+    }
+}
+
+void identify_start(struct peer_connection *connection) {
+    struct peer_stream *stream;
+    int error = stream_open(connection, SERVICE_IDENTIFY, IDENTIFY_PROTOCOL, &stream);
+    if (error != 0) {
+        log_event(connection->peer->log, LOG_LEVEL_DEBUG, "identify", "cannot ask: %s",
+                  plasm_error_message(error));
+        return;
+    }
+    buffer_init(&stream->in, connection->peer->memory, IDENTIFY_TOTAL_MAX);
+    /* The question is the stream itself: nothing of ours follows. */
+    if (stream_send(stream, bytes_of(NULL, 0), true) != 0) {
+        stream_abort(stream, 0);
+    }
+}
+
+void identify_answer(struct peer_stream *stream) {
+    if (stream->service == SERVICE_IDENTIFY) {
+        send_ours(stream);
+        return;
+    }
+    buffer_init(&stream->in, stream->peer->memory, IDENTIFY_TOTAL_MAX);
+}
+
+void identify_push_all(struct peer *peer) {
+    struct list_node *node = list_first(&peer->connections);
+    while (node != NULL) {
+        struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
+        node = list_next(&peer->connections, node);
+        struct peer_stream *stream;
+        if (connection->identified &&
+            stream_open(connection, SERVICE_IDENTIFY_PUSH, IDENTIFY_PUSH_PROTOCOL, &stream) == 0) {
+            send_ours(stream);
+        }
+    }
+}
+
+/* The addresses of a signed record count more than plain ones; one that does not hold, or is of
+ * somebody else, counts nothing. */
+static void take_record(const struct peer_connection *connection, const struct identify *message,
+                        struct peer_record *record) {
+    struct envelope envelope;
+    if (message->signed_record.size == 0 ||
+        envelope_open(message->signed_record, BYTES_LITERAL(PEER_RECORD_DOMAIN), &envelope) != 0 ||
+        !peer_id_equal(&envelope.signer, &connection->known->id) ||
+        !bytes_equal(envelope.payload_type, BYTES_LITERAL(PEER_RECORD_TYPE)) ||
+        peer_record_decode(envelope.payload, record) != 0 ||
+        !peer_id_equal(&record->peer_id, &connection->known->id)) {
+        record->address_count = 0;
+    }
+}
+
+/* The claimed key must be the one the handshake proved. */
+static bool key_matches(const struct peer_connection *connection, const struct identify *message) {
+    struct public_key key;
+    return message->public_key.size == 0 || (public_key_decode(message->public_key, &key) == 0 &&
+                                             peer_id_check(&connection->known->id, &key) == 0);
+}
+
+static void learn(struct peer_connection *connection, const struct identify *message) {
+    struct peer *peer = connection->peer;
+    struct peer_record record = {.address_count = 0};
+    take_record(connection, message, &record);
+    bool server = identify_has_protocol(message, peer->config.kad_protocol);
+    if (record.address_count > 0) {
+        kad_service_identified(connection, record.addresses, record.address_count, server);
+    } else {
+        kad_service_identified(connection, message->addresses, message->address_count, server);
+    }
+    connection->reads_capability = identify_has_protocol(message, CAPABILITY_PROTOCOL);
+    bool first = !connection->identified;
+    connection->identified = true;
+    if (first) {
+        struct peer_event event = {.type = PEER_EVENT_IDENTIFIED, .connection = connection};
+        peer_emit(peer, &event);
+        capability_push(connection);
+    }
+}
+
+/* All frames of `in`, their payloads joined: protobuf merges what is joined. */
+static int join_parts(struct peer_stream *stream, struct block **ret_joined) {
+    struct bytes input = buffer_bytes(&stream->in);
+    struct block *joined = block_new(stream->peer->memory, input.size);
+    if (joined == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    size_t size = 0;
+    int error = 0;
+    for (size_t parts = 0; input.size > 0 && error == 0; parts++) {
+        struct bytes part;
+        size_t frame;
+        error = parts < IDENTIFY_PARTS_MAX ? frame_read(input, IDENTIFY_PART_MAX, &part, &frame)
+                                           : PLASM_TOO_LARGE;
+        if (error == 0) {
+            memcpy(joined->data + size, part.data, part.size);
+            size += part.size;
+            input = bytes_slice(input, frame, input.size);
+        }
+    }
+    if (error != 0 || size == 0) {
+        block_unref(joined);
+        return error != 0 ? error : PLASM_MALFORMED;
+    }
+    /* Kept as long as the connection: without the prefixes' room. */
+    struct block *exact = block_copy(stream->peer->memory, bytes_of(joined->data, size));
+    block_unref(joined);
+    *ret_joined = exact;
+    return exact != NULL ? 0 : PLASM_NO_MEMORY;
+}
+
+static int finished(struct peer_stream *stream) {
+    struct peer_connection *connection = stream->connection;
+    struct block *joined = NULL;
+    int error = join_parts(stream, &joined);
+    if (error != 0) {
+        return error;
+    }
+    struct identify message = {0};
+    error = identify_merge(block_bytes(joined), &message);
+    if (error == 0 && !key_matches(connection, &message)) {
+        error = PLASM_UNTRUSTED;
+    }
+    if (error != 0) {
+        block_unref(joined);
+        return error;
+    }
+    block_unref(connection->identify);
+    connection->identify = joined;
+    learn(connection, &message);
+    return 0;
+}
+
+void identify_data(struct peer_stream *stream, struct bytes data, bool fin) {
+    bool reads = !stream->inbound || stream->service == SERVICE_IDENTIFY_PUSH;
+    int error = reads ? buffer_append(&stream->in, data) : 0;
+    if (error == 0 && reads && fin) {
+        error = finished(stream);
+        if (error == 0 && stream->inbound) {
+            error = stream_send(stream, bytes_of(NULL, 0), true);
+        }
+    }
+    if (error != 0) {
+        log_event(stream->peer->log, LOG_LEVEL_DEBUG, "identify", "message refused: %s",
+                  plasm_error_message(error));
+        stream_abort(stream, PEER_RESET_PROTOCOL);
+    }
+}

@@ -1,0 +1,273 @@
+/* The parts of a peer that its files share. Nothing outside lib/peer includes this. */
+#ifndef PEER_INTERNAL_H
+#define PEER_INTERNAL_H
+
+#include "peer/peer.h"
+#include "proto/kad/kad.h"
+#include "proto/multistream/multistream.h"
+#include "proto/ping/ping.h"
+#include "util/heap.h"
+#include "util/list.h"
+#include "util/map.h"
+
+/* What a stream is for. */
+enum peer_service {
+    SERVICE_NONE, /* accepted, protocol not agreed on */
+    SERVICE_IDENTIFY,
+    SERVICE_IDENTIFY_PUSH,
+    SERVICE_PING,
+    SERVICE_KAD,
+    SERVICE_CAPABILITY,
+    SERVICE_APPLICATION,
+};
+
+/* How many of our own protocols are accepted besides the application's. */
+#define SERVICE_PROTOCOLS_MAX 5
+/* Unsent bytes a service may keep for a stream whose peer does not read. */
+#define SERVICE_OUT_MAX 131072
+/* Application error code of a reset for a bad message. */
+#define PEER_RESET_PROTOCOL 1
+#define PEER_CLOSE_LIMIT    2
+
+/* A deadline in the peer's heap and what to do then. */
+enum peer_timer_kind { TIMER_STREAM, TIMER_DIAL, TIMER_BOOTSTRAP };
+struct peer_timer {
+    struct heap_node node;
+    enum peer_timer_kind kind;
+};
+
+struct peer_stream {
+    struct peer *peer;
+    struct peer_connection *connection;
+    struct link_stream *link_stream; /* NULL once it has ended */
+    struct list_node node;           /* in connection->streams, then peer->ended_streams */
+    struct peer_timer timer;
+    enum peer_service service;
+    bool inbound;
+    bool input_ended;
+    bool output_ended;
+    const char *protocol;
+    const char *names[1];       /* what a dialled stream proposes */
+    struct multistream *select; /* while negotiating */
+    struct buffer in;           /* a service's incomplete message */
+    struct buffer out;          /* what the link has not taken yet */
+    bool out_fin;               /* the sending side ends after `out` */
+    bool want_writable;         /* the application was refused room */
+    uint64_t request;           /* a service's own */
+    size_t parts;               /* identify: messages so far; kad: requests so far */
+    void *user;
+};
+
+struct peer_connection {
+    struct peer *peer;
+    struct link *link;
+    struct list_node node;    /* in peer->connections, then peer->ended_connections */
+    struct list_node sibling; /* in the known peer's list */
+    struct known_peer *known;
+    struct public_key *key;
+    struct multiaddr remote;
+    struct list streams;
+    size_t application_streams;
+    size_t stream_handles; /* streams not freed yet, ended ones too */
+    bool identified;
+    bool reads_capability;
+    bool ended;
+    struct block *identify; /* parts joined */
+    void *user;
+};
+
+/* A peer we have connections to, or are dialling. */
+struct known_peer {
+    struct map_node node; /* by id */
+    struct peer_id id;
+    struct list connections; /* oldest first */
+    struct dial *dial;
+};
+
+/* Who waits for a dial. */
+struct dial_waiter {
+    struct list_node node;
+    bool is_kad; /* else the application */
+    uint64_t request;
+    struct block *message; /* kad: the framed request to send once connected */
+    bool expects_answer;
+    nanos deadline;
+};
+
+enum dial_address_state { DIAL_WAITING, DIAL_RESOLVING, DIAL_TRYING, DIAL_FAILED };
+struct dial_address {
+    enum dial_address_state state;
+    uint8_t depth; /* of /dnsaddr */
+    int error;
+    uint64_t resolve;
+    struct link *link;
+    struct multiaddr address;
+};
+
+struct dial {
+    struct peer *peer;
+    struct list_node node; /* in peer->dials */
+    struct peer_timer timer;
+    struct known_peer *known; /* NULL when any identity will do */
+    struct list waiters;
+    nanos deadline;
+    nanos next_try;
+    size_t address_count;
+    struct dial_address *addresses[PEER_DIAL_ADDRESSES_MAX];
+};
+
+/* An event of our own, waiting to be taken; `payload` backs `event.data`. */
+struct queued_event {
+    struct peer_event event;
+    struct block *payload;
+};
+
+struct bootstrap {
+    struct peer_timer timer;
+    size_t count;
+    struct multiaddr *addresses;
+    uint64_t *requests; /* of the dials under way, 0 for none */
+    nanos pause;
+    bool done; /* the table has been filled once */
+    uint64_t lookup;
+};
+
+struct peer {
+    struct peer_config config;
+    struct memory *memory;
+    const struct log_sink *log;
+    struct random random;
+    nanos now;
+    uint64_t next_request;
+    size_t transport_count;
+    struct transport *transports[PEER_TRANSPORTS_MAX];
+    size_t transport_turn;
+    struct map known;
+    struct list connections;
+    struct list ended_connections; /* freed at the next call */
+    struct list ended_streams;
+    struct list dials;
+    struct heap timers;
+    struct queued_event *events; /* ring */
+    size_t event_capacity;
+    size_t event_start;
+    size_t event_count;
+    struct block *taken; /* payload of the event the application holds */
+    size_t protocol_count;
+    const char *protocol_names[SERVICE_PROTOCOLS_MAX + PEER_PROTOCOLS_MAX];
+    enum peer_service protocol_services[SERVICE_PROTOCOLS_MAX + PEER_PROTOCOLS_MAX];
+    struct kad *kad;
+    struct bootstrap bootstrap;
+    size_t address_count;
+    struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
+    struct block *record;     /* our signed peer record */
+    struct block *capability; /* our signed capability record */
+    uint64_t sign_record;     /* the latest PEER_EVENT_SIGN of each kind */
+    uint64_t sign_capability;
+};
+
+/* peer.c */
+uint64_t peer_request(struct peer *peer);
+/* Queues an event with a copy of `data`. A lost event for want of memory is logged: the request it
+ * belongs to then ends by its deadline. */
+void peer_emit(struct peer *peer, const struct peer_event *event);
+/* Forgets all queued events. */
+void events_drop(struct peer *peer);
+void peer_timer_set(struct peer *peer, struct peer_timer *timer, nanos deadline);
+
+/* connection.c */
+struct known_peer *known_peer_get(struct peer *peer, const struct peer_id *id);
+/* Finds or makes. NULL without memory. */
+struct known_peer *known_peer_make(struct peer *peer, const struct peer_id *id);
+/* Frees it when nothing needs it any more. */
+void known_peer_release(struct peer *peer, struct known_peer *known);
+struct peer_connection *known_peer_connection(const struct known_peer *known);
+void connection_connected(struct peer *peer, const struct link_event *event);
+void connection_closed(struct peer *peer, const struct link_event *event);
+void connection_update_keep_alive(struct peer_connection *connection);
+void connections_reap(struct peer *peer);
+void connections_free(struct peer *peer);
+
+/* dial.c */
+/* Adds a waiter to the dial of `expected`, making one. Exactly one of the ways to end follows:
+ * the connection, or dial_waiter's failure. `message` is taken over on success. */
+int dial_start(struct peer *peer, const struct peer_id *expected, const struct multiaddr *addresses,
+               size_t count, const struct dial_waiter *waiter);
+void dial_connected(struct peer *peer, struct peer_connection *connection, struct link *link);
+/* A dialled link ended before it was connected. */
+void dial_link_closed(struct peer *peer, struct link *link, int error);
+void dial_resolved(struct peer *peer, uint64_t request, const struct multiaddr *results,
+                   size_t count);
+void dial_expire(struct dial *dial);
+void dial_cancel(struct peer *peer, uint64_t request);
+void dials_free(struct peer *peer);
+
+/* stream.c */
+int stream_open(struct peer_connection *connection, enum peer_service service, const char *protocol,
+                struct peer_stream **ret_stream);
+/* Copies to the link or, where that is full, to `out`. PLASM_TOO_LARGE, PLASM_NO_MEMORY. */
+int stream_send(struct peer_stream *stream, struct bytes bytes, bool fin);
+/* Gives up on it without telling the application. */
+void stream_abort(struct peer_stream *stream, uint64_t code);
+void stream_opened(struct peer *peer, const struct link_event *event);
+/* True when `ret_event` is for the application. */
+bool stream_data(struct peer *peer, const struct link_event *event, struct peer_event *ret_event);
+bool stream_writable(struct peer *peer, const struct link_event *event,
+                     struct peer_event *ret_event);
+bool stream_over(struct peer *peer, const struct link_event *event, struct peer_event *ret_event);
+/* The connection ended under it: the application is told, the service too. */
+void stream_lost(struct peer_stream *stream, int error);
+void stream_expire(struct peer_stream *stream);
+void streams_reap(struct peer *peer);
+/* How a service's stream ended: 0 both sides done. */
+void service_ended(struct peer_stream *stream, int error);
+/* Takes whole input of a service; the stream may be gone afterwards. */
+void service_data(struct peer_stream *stream, struct bytes data, bool fin);
+/* An accepted stream has its protocol. */
+void service_opened(struct peer_stream *stream);
+
+/* identify_service.c */
+void identify_start(struct peer_connection *connection);
+void identify_answer(struct peer_stream *stream);
+void identify_data(struct peer_stream *stream, struct bytes data, bool fin);
+/* Tells every connected peer what changed. */
+void identify_push_all(struct peer *peer);
+
+/* ping_service.c */
+void ping_data(struct peer_stream *stream, struct bytes data, bool fin);
+void ping_ended(struct peer_stream *stream, int error);
+
+/* capability_service.c */
+void capability_opened(struct peer_stream *stream);
+void capability_data(struct peer_stream *stream, struct bytes data, bool fin);
+void capability_push(struct peer_connection *connection);
+void capability_ended(struct peer_stream *stream);
+
+/* kad_service.c */
+int kad_service_init(struct peer *peer);
+void kad_service_free(struct peer *peer);
+void kad_service_identified(struct peer_connection *connection, const struct bytes *addresses,
+                            size_t count, bool is_server);
+void kad_service_disconnected(struct peer *peer, const struct peer_id *id);
+/* Carries out what the machine wants and queues its events. */
+void kad_service_run(struct peer *peer);
+void kad_service_opened(struct peer_stream *stream);
+void kad_service_data(struct peer_stream *stream, struct bytes data, bool fin);
+void kad_service_ended(struct peer_stream *stream, int error);
+/* The dial that a request waited for came to an end. */
+void kad_service_connected(struct peer_connection *connection, const struct dial_waiter *waiter);
+void kad_service_failed(struct peer *peer, uint64_t request, int error);
+void kad_service_addresses(struct peer *peer);
+/* Looks ourselves up; its end is a PEER_EVENT_LOOKUP_DONE with *ret_request, 0 when it could not
+ * begin. */
+void kad_service_bootstrap(struct peer *peer, uint64_t *ret_request);
+
+/* bootstrap.c */
+void bootstrap_expire(struct peer *peer);
+/* A DHT server was identified: enough to begin with. */
+void bootstrap_server_known(struct peer *peer);
+/* An event of the bootstrap's own dials or lookup; true when it is taken. */
+bool bootstrap_event(struct peer *peer, const struct peer_event *event);
+void bootstrap_free(struct peer *peer);
+
+#endif

@@ -1,0 +1,321 @@
+/* The peer as a whole: its life, its events and timers, and who gets what a transport reports. */
+#include "peer/internal.h"
+
+#include "proto/capability/capability.h"
+#include "proto/identify/identify.h"
+#include "util/ensure.h"
+
+#define EVENTS_CAPACITY_MIN 16
+
+const struct peer_limits peer_limits_default = {
+    .connections_inbound_max = 1024,
+    .connections_per_peer_max = 8,
+    .connections_per_ip_max = 64,
+    .dial_timeout = 10 * NANOS_SECOND,
+    .negotiation_timeout = 10 * NANOS_SECOND,
+};
+
+static void add_protocol(struct peer *peer, const char *name, enum peer_service service) {
+    ENSURE(peer->protocol_count < ARRAY_SIZE(peer->protocol_names));
+    peer->protocol_names[peer->protocol_count] = name;
+    peer->protocol_services[peer->protocol_count] = service;
+    peer->protocol_count++;
+}
+
+static void add_protocols(struct peer *peer) {
+    add_protocol(peer, IDENTIFY_PROTOCOL, SERVICE_IDENTIFY);
+    add_protocol(peer, IDENTIFY_PUSH_PROTOCOL, SERVICE_IDENTIFY_PUSH);
+    add_protocol(peer, PING_PROTOCOL, SERVICE_PING);
+    if (peer->config.kad_server) {
+        add_protocol(peer, peer->config.kad_protocol, SERVICE_KAD);
+    }
+    /* A worker answers with its record, a reader takes records that are pushed. */
+    add_protocol(peer, CAPABILITY_PROTOCOL, SERVICE_CAPABILITY);
+    for (size_t i = 0; i < peer->config.protocol_count; i++) {
+        add_protocol(peer, peer->config.protocols[i], SERVICE_APPLICATION);
+    }
+}
+
+int peer_new(const struct peer_config *config, struct peer **ret_peer) {
+    if (config->protocol_count > PEER_PROTOCOLS_MAX || config->id.size == 0) {
+        return PLASM_INVALID;
+    }
+    struct peer *peer = memory_zero(config->memory, sizeof(*peer));
+    if (peer == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    peer->config = *config;
+    peer->memory = config->memory;
+    peer->log = config->log;
+    random_init(&peer->random, config->seed);
+    const uint64_t secret[2] = {random_u64(&peer->random), random_u64(&peer->random)};
+    map_init(&peer->known, peer->memory, secret);
+    list_init(&peer->connections);
+    list_init(&peer->ended_connections);
+    list_init(&peer->ended_streams);
+    list_init(&peer->dials);
+    heap_init(&peer->timers, peer->memory);
+    peer->bootstrap.timer.kind = TIMER_BOOTSTRAP;
+    add_protocols(peer);
+    int error = kad_service_init(peer);
+    if (error != 0) {
+        peer_free(peer);
+        return error;
+    }
+    *ret_peer = peer;
+    return 0;
+}
+
+static void release_taken(struct peer *peer) {
+    block_unref(peer->taken);
+    peer->taken = NULL;
+    streams_reap(peer);
+    connections_reap(peer);
+}
+
+void peer_free(struct peer *peer) {
+    if (peer == NULL) {
+        return;
+    }
+    dials_free(peer);
+    bootstrap_free(peer);
+    connections_free(peer);
+    release_taken(peer);
+    events_drop(peer);
+    memory_put(peer->memory, peer->events, peer->event_capacity * sizeof(struct queued_event));
+    kad_service_free(peer);
+    block_unref(peer->record);
+    block_unref(peer->capability);
+    heap_done(&peer->timers);
+    map_done(&peer->known);
+    random_done(&peer->random);
+    memory_put(peer->memory, peer, sizeof(*peer));
+}
+
+int peer_add_transport(struct peer *peer, struct transport *transport) {
+    if (peer->transport_count == PEER_TRANSPORTS_MAX) {
+        return PLASM_LIMIT;
+    }
+    peer->transports[peer->transport_count++] = transport;
+    return 0;
+}
+
+void events_drop(struct peer *peer) {
+    for (size_t i = 0; i < peer->event_count; i++) {
+        block_unref(peer->events[(peer->event_start + i) % peer->event_capacity].payload);
+    }
+    peer->event_count = 0;
+}
+
+uint64_t peer_request(struct peer *peer) {
+    return ++peer->next_request;
+}
+
+static bool events_grow(struct peer *peer) {
+    size_t capacity = peer->event_capacity > 0 ? 2 * peer->event_capacity : EVENTS_CAPACITY_MIN;
+    struct queued_event *events = memory_get(peer->memory, capacity * sizeof(struct queued_event));
+    if (events == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < peer->event_count; i++) {
+        events[i] = peer->events[(peer->event_start + i) % peer->event_capacity];
+    }
+    memory_put(peer->memory, peer->events, peer->event_capacity * sizeof(struct queued_event));
+    peer->events = events;
+    peer->event_capacity = capacity;
+    peer->event_start = 0;
+    return true;
+}
+
+void peer_emit(struct peer *peer, const struct peer_event *event) {
+    if (bootstrap_event(peer, event)) {
+        return;
+    }
+    struct block *payload = NULL;
+    if (event->data.size > 0) {
+        payload = block_copy(peer->memory, event->data);
+    }
+    if ((event->data.size > 0 && payload == NULL) ||
+        (peer->event_count == peer->event_capacity && !events_grow(peer))) {
+        block_unref(payload);
+        log_event(peer->log, LOG_LEVEL_ERROR, "peer", "out of memory: an event is lost");
+        return;
+    }
+    size_t place = (peer->event_start + peer->event_count) % peer->event_capacity;
+    peer->events[place] = (struct queued_event){.event = *event, .payload = payload};
+    peer->event_count++;
+}
+
+void peer_timer_set(struct peer *peer, struct peer_timer *timer, nanos deadline) {
+    if (heap_set(&peer->timers, &timer->node, deadline) != 0) {
+        /* Without a timer the object would stay for ever: let it end now. */
+        log_event(peer->log, LOG_LEVEL_ERROR, "peer", "out of memory: a timer is lost");
+    }
+}
+
+static bool take_queued(struct peer *peer, struct peer_event *ret_event) {
+    if (peer->event_count == 0) {
+        return false;
+    }
+    struct queued_event *queued = &peer->events[peer->event_start];
+    peer->event_start = (peer->event_start + 1) % peer->event_capacity;
+    peer->event_count--;
+    *ret_event = queued->event;
+    if (queued->payload != NULL) {
+        ret_event->data = block_bytes(queued->payload);
+        peer->taken = queued->payload;
+    }
+    return true;
+}
+
+/* Gives a transport's event to whom it concerns; true when `ret_event` is for the application. */
+static bool dispatch(struct peer *peer, const struct link_event *event,
+                     struct peer_event *ret_event) {
+    switch (event->type) {
+    case LINK_CONNECTED:
+        connection_connected(peer, event);
+        return false;
+    case LINK_CLOSED:
+        connection_closed(peer, event);
+        return false;
+    case LINK_STREAM_OPENED:
+        stream_opened(peer, event);
+        return false;
+    case LINK_STREAM_DATA:
+        return stream_data(peer, event, ret_event);
+    case LINK_STREAM_WRITABLE:
+        return stream_writable(peer, event, ret_event);
+    case LINK_STREAM_RESET:
+    case LINK_STREAM_CLOSED:
+        return stream_over(peer, event, ret_event);
+    }
+    return false;
+}
+
+bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event) {
+    peer->now = now;
+    release_taken(peer);
+    for (;;) {
+        kad_service_run(peer);
+        if (take_queued(peer, ret_event)) {
+            return true;
+        }
+        struct link_event event;
+        size_t silent = 0;
+        while (silent < peer->transport_count) {
+            struct transport *transport = peer->transports[peer->transport_turn];
+            if (transport->verbs->next_event(transport, &event)) {
+                break;
+            }
+            peer->transport_turn = (peer->transport_turn + 1) % peer->transport_count;
+            silent++;
+        }
+        if (silent == peer->transport_count) {
+            return false;
+        }
+        if (dispatch(peer, &event, ret_event)) {
+            return true;
+        }
+        /* What the last event ended was not shown to anybody. */
+        streams_reap(peer);
+        connections_reap(peer);
+    }
+}
+
+nanos peer_deadline(const struct peer *peer) {
+    nanos deadline = nanos_min(heap_deadline(&peer->timers), kad_deadline(peer->kad));
+    for (size_t i = 0; i < peer->transport_count; i++) {
+        struct transport *transport = peer->transports[i];
+        deadline = nanos_min(deadline, transport->verbs->deadline(transport));
+    }
+    return deadline;
+}
+
+static void timer_expired(struct peer *peer, struct peer_timer *timer) {
+    heap_remove(&peer->timers, &timer->node);
+    switch (timer->kind) {
+    case TIMER_STREAM:
+        stream_expire(CONTAINER_OF(timer, struct peer_stream, timer));
+        break;
+    case TIMER_DIAL:
+        dial_expire(CONTAINER_OF(timer, struct dial, timer));
+        break;
+    case TIMER_BOOTSTRAP:
+        bootstrap_expire(peer);
+        break;
+    }
+}
+
+void peer_expire(struct peer *peer, nanos now) {
+    peer->now = now;
+    for (size_t i = 0; i < peer->transport_count; i++) {
+        struct transport *transport = peer->transports[i];
+        if (transport->verbs->deadline(transport) <= now) {
+            transport->verbs->expire(transport, now);
+        }
+    }
+    while (heap_deadline(&peer->timers) <= now) {
+        struct heap_node *node = heap_first(&peer->timers);
+        timer_expired(peer, CONTAINER_OF(node, struct peer_timer, node));
+    }
+    if (kad_deadline(peer->kad) <= now) {
+        kad_expire(peer->kad, now);
+    }
+    kad_service_run(peer);
+}
+
+static void emit_sign(struct peer *peer, enum peer_sign sign, uint64_t request,
+                      struct bytes payload) {
+    struct peer_event event = {
+        .type = PEER_EVENT_SIGN, .request = request, .sign = sign, .data = payload};
+    peer_emit(peer, &event);
+}
+
+void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, size_t count,
+                        uint64_t seq, nanos now) {
+    peer->now = now;
+    peer->address_count = count < PEER_OWN_ADDRESSES_MAX ? count : PEER_OWN_ADDRESSES_MAX;
+    struct peer_record record = {.peer_id = peer->config.id, .seq = seq};
+    for (size_t i = 0; i < peer->address_count; i++) {
+        peer->addresses[i] = addresses[i];
+        record.addresses[record.address_count++] = multiaddr_bytes(&peer->addresses[i]);
+    }
+    kad_service_addresses(peer);
+    struct buffer payload;
+    buffer_init(&payload, peer->memory, PEER_RECORD_SIZE_MAX);
+    if (peer_record_encode(&record, &payload) == 0) {
+        peer->sign_record = peer_request(peer);
+        emit_sign(peer, PEER_SIGN_RECORD, peer->sign_record, buffer_bytes(&payload));
+    }
+    buffer_done(&payload);
+}
+
+int peer_set_capability(struct peer *peer, struct bytes payload, nanos now) {
+    peer->now = now;
+    peer->sign_capability = peer_request(peer);
+    emit_sign(peer, PEER_SIGN_CAPABILITY, peer->sign_capability, payload);
+    return 0;
+}
+
+void peer_signed(struct peer *peer, uint64_t request, struct bytes envelope, nanos now) {
+    peer->now = now;
+    bool is_record = request == peer->sign_record;
+    if ((!is_record && request != peer->sign_capability) || envelope.size == 0) {
+        return; /* an older request's answer, or a refusal: keep what there is */
+    }
+    struct block *block = block_copy(peer->memory, envelope);
+    if (block == NULL) {
+        return;
+    }
+    struct block **place = is_record ? &peer->record : &peer->capability;
+    block_unref(*place);
+    *place = block;
+    if (is_record) {
+        identify_push_all(peer);
+        return;
+    }
+    for (struct list_node *node = list_first(&peer->connections); node != NULL;
+         node = list_next(&peer->connections, node)) {
+        capability_push(CONTAINER_OF(node, struct peer_connection, node));
+    }
+}

@@ -1,0 +1,106 @@
+/* The peer's side of ping: echoing for others, measuring for the application. */
+#include "peer/internal.h"
+
+#include "util/ensure.h"
+
+/* An echo stream that says nothing for this long is closed. */
+#define PING_IDLE_TIMEOUT NANOS_MINUTE
+#define PING_TIMEOUT      (10 * NANOS_SECOND)
+
+/* A measuring stream lives for one ping: some peers answer only the first one promptly. */
+static struct ping_client *client_of(struct peer_stream *stream) {
+    return stream->user;
+}
+
+static void client_free(struct peer_stream *stream) {
+    memory_put(stream->peer->memory, stream->user, sizeof(struct ping_client));
+    stream->user = NULL;
+}
+
+int peer_ping(struct peer *peer, struct peer_connection *connection, nanos now,
+              uint64_t *ret_request) {
+    peer->now = now;
+    struct peer_stream *stream;
+    struct ping_client *client = memory_zero(peer->memory, sizeof(*client));
+    if (client == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    int error = stream_open(connection, SERVICE_PING, PING_PROTOCOL, &stream);
+    if (error != 0) {
+        memory_put(peer->memory, client, sizeof(*client));
+        return error;
+    }
+    struct bytes payload;
+    error = ping_client_send(client, &peer->random, now, &payload);
+    ENSURE(error == 0);
+    stream->user = client;
+    stream->request = peer_request(peer);
+    *ret_request = stream->request;
+    peer_timer_set(peer, &stream->timer, nanos_add(now, PING_TIMEOUT));
+    error = stream_send(stream, payload, false);
+    if (error != 0) {
+        client_free(stream);
+        stream_abort(stream, 0);
+    }
+    return error;
+}
+
+static void answer(struct peer_stream *stream, struct bytes data, bool fin) {
+    struct ping_server *server = stream->user;
+    struct peer *peer = stream->peer;
+    if (server == NULL) {
+        server = memory_zero(peer->memory, sizeof(*server));
+        stream->user = server;
+    }
+    int error = server == NULL ? PLASM_NO_MEMORY : 0;
+    while (error == 0 && data.size > 0) {
+        size_t consumed;
+        if (ping_server_receive(server, data, &consumed)) {
+            error = stream_send(stream, BYTES_ARRAY(server->bytes), false);
+        }
+        data = bytes_slice(data, consumed, data.size);
+    }
+    if (error == 0 && fin) {
+        error = stream_send(stream, bytes_of(NULL, 0), true);
+    }
+    if (error != 0) {
+        ping_ended(stream, error);
+        stream_abort(stream, PEER_RESET_PROTOCOL);
+        return;
+    }
+    peer_timer_set(peer, &stream->timer, nanos_add(peer->now, PING_IDLE_TIMEOUT));
+}
+
+static void emit_pong(struct peer_stream *stream, int error, nanos rtt) {
+    struct peer_event event = {
+        .type = PEER_EVENT_PONG, .request = stream->request, .error = error, .elapsed = rtt};
+    peer_emit(stream->peer, &event);
+}
+
+void ping_data(struct peer_stream *stream, struct bytes data, bool fin) {
+    if (stream->inbound) {
+        answer(stream, data, fin);
+        return;
+    }
+    bool done = false;
+    nanos rtt = 0;
+    int error = ping_client_receive(client_of(stream), data, stream->peer->now, &done, &rtt);
+    if (error == 0 && !done && fin) {
+        error = PLASM_TRUNCATED;
+    }
+    if (error != 0 || done) {
+        emit_pong(stream, error, rtt);
+        client_free(stream);
+        stream_abort(stream, 0);
+    }
+}
+
+void ping_ended(struct peer_stream *stream, int error) {
+    if (stream->inbound) {
+        memory_put(stream->peer->memory, stream->user, sizeof(struct ping_server));
+        stream->user = NULL;
+    } else if (stream->user != NULL) {
+        emit_pong(stream, error != 0 ? error : PLASM_CLOSED, 0);
+        client_free(stream);
+    }
+}

@@ -1,0 +1,371 @@
+/* Streams: opening, agreeing on a protocol, and moving bytes between a link and whoever speaks. */
+#include "peer/internal.h"
+
+#include "util/ensure.h"
+
+static struct peer_stream *stream_new(struct peer_connection *connection,
+                                      struct link_stream *link_stream, bool inbound) {
+    struct peer *peer = connection->peer;
+    struct peer_stream *stream = memory_zero(peer->memory, sizeof(*stream));
+    if (stream == NULL) {
+        return NULL;
+    }
+    stream->select = memory_get(peer->memory, sizeof(*stream->select));
+    if (stream->select == NULL) {
+        memory_put(peer->memory, stream, sizeof(*stream));
+        return NULL;
+    }
+    stream->peer = peer;
+    stream->connection = connection;
+    stream->link_stream = link_stream;
+    stream->inbound = inbound;
+    stream->timer.kind = TIMER_STREAM;
+    buffer_init(&stream->in, peer->memory, 0);
+    buffer_init(&stream->out, peer->memory, SERVICE_OUT_MAX);
+    link_stream->user = stream;
+    list_append(&connection->streams, &stream->node);
+    connection->stream_handles++;
+    peer_timer_set(peer, &stream->timer,
+                   nanos_add(peer->now, peer->config.limits.negotiation_timeout));
+    return stream;
+}
+
+static void select_free(struct peer_stream *stream) {
+    memory_put(stream->peer->memory, stream->select, sizeof(*stream->select));
+    stream->select = NULL;
+}
+
+/* Out of the connection and the timers, to be freed when nobody can hold it any more. */
+static void stream_retire(struct peer_stream *stream) {
+    struct peer *peer = stream->peer;
+    ENSURE(list_linked(&stream->node));
+    if (stream->link_stream != NULL) {
+        stream->link_stream->user = NULL;
+        stream->link_stream = NULL;
+    }
+    heap_remove(&peer->timers, &stream->timer.node);
+    list_remove(&stream->connection->streams, &stream->node);
+    list_append(&peer->ended_streams, &stream->node);
+    if (stream->service == SERVICE_APPLICATION) {
+        stream->connection->application_streams--;
+        connection_update_keep_alive(stream->connection);
+    }
+    stream->service = SERVICE_NONE;
+}
+
+static bool still_named(const struct peer *peer, const struct peer_stream *stream) {
+    for (size_t i = 0; i < peer->event_count; i++) {
+        size_t place = (peer->event_start + i) % peer->event_capacity;
+        if (peer->events[place].event.stream == stream) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void streams_reap(struct peer *peer) {
+    struct list_node *node = list_first(&peer->ended_streams);
+    while (node != NULL) {
+        struct peer_stream *stream = CONTAINER_OF(node, struct peer_stream, node);
+        node = list_next(&peer->ended_streams, node);
+        if (still_named(peer, stream)) {
+            continue;
+        }
+        list_remove(&peer->ended_streams, &stream->node);
+        buffer_done(&stream->in);
+        buffer_done(&stream->out);
+        select_free(stream);
+        stream->connection->stream_handles--;
+        memory_put(peer->memory, stream, sizeof(*stream));
+    }
+}
+
+static void set_service(struct peer_stream *stream, enum peer_service service) {
+    stream->service = service;
+    if (service == SERVICE_APPLICATION) {
+        stream->connection->application_streams++;
+        connection_update_keep_alive(stream->connection);
+    }
+}
+
+static int send_negotiation(struct peer_stream *stream) {
+    uint8_t room[MULTISTREAM_TRANSMIT_MAX];
+    size_t size = multistream_transmit(stream->select, (struct span){room, sizeof(room)});
+    return stream_send(stream, bytes_of(room, size), false);
+}
+
+int stream_open(struct peer_connection *connection, enum peer_service service, const char *protocol,
+                struct peer_stream **ret_stream) {
+    if (connection->ended) {
+        return PLASM_CLOSED;
+    }
+    struct link *link = connection->link;
+    struct link_stream *link_stream;
+    int error = link->transport->verbs->open(link, &link_stream);
+    if (error != 0) {
+        return error;
+    }
+    struct peer_stream *stream = stream_new(connection, link_stream, false);
+    if (stream == NULL) {
+        link_stream->user = NULL;
+        link->transport->verbs->reset(link_stream, 0);
+        return PLASM_NO_MEMORY;
+    }
+    stream->protocol = protocol;
+    stream->names[0] = protocol;
+    set_service(stream, service);
+    multistream_init(stream->select, MULTISTREAM_DIALLER, stream->names, 1);
+    error = send_negotiation(stream);
+    if (error != 0) {
+        stream_abort(stream, 0);
+        return error;
+    }
+    *ret_stream = stream;
+    return 0;
+}
+
+/* Hands bytes of `out` to the link as far as it takes them. */
+static int flush_out(struct peer_stream *stream) {
+    if (stream->out.size == 0 && !stream->out_fin) {
+        return 0;
+    }
+    struct block *block = block_copy(stream->peer->memory, buffer_bytes(&stream->out));
+    if (block == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    size_t accepted = 0;
+    int error = stream->link_stream->link->transport->verbs->write(
+        stream->link_stream, block, 0, block->size, stream->out_fin, &accepted);
+    if (error == 0) {
+        stream->output_ended = stream->out_fin && accepted == block->size;
+        stream->out_fin = stream->out_fin && !stream->output_ended;
+        buffer_consume(&stream->out, accepted);
+    }
+    block_unref(block);
+    return error;
+}
+
+int stream_send(struct peer_stream *stream, struct bytes bytes, bool fin) {
+    ENSURE(!stream->output_ended && !stream->out_fin);
+    if (stream->link_stream == NULL) {
+        return PLASM_CLOSED;
+    }
+    int error = buffer_append(&stream->out, bytes);
+    if (error != 0) {
+        return error;
+    }
+    stream->out_fin = fin;
+    return flush_out(stream);
+}
+
+void stream_abort(struct peer_stream *stream, uint64_t code) {
+    if (stream->link_stream != NULL && !(stream->input_ended && stream->output_ended)) {
+        stream->link_stream->link->transport->verbs->reset(stream->link_stream, code);
+    }
+    stream_retire(stream);
+}
+
+/* Ends a stream that went wrong: the link's stream is reset, whoever speaks on it is told. */
+static void stream_fail(struct peer_stream *stream, int error) {
+    if (stream->link_stream != NULL) {
+        stream->link_stream->link->transport->verbs->reset(stream->link_stream,
+                                                           PEER_RESET_PROTOCOL);
+    }
+    stream_lost(stream, error);
+}
+
+void stream_lost(struct peer_stream *stream, int error) {
+    struct peer *peer = stream->peer;
+    if (stream->service == SERVICE_APPLICATION) {
+        struct peer_event event = {
+            .type = PEER_EVENT_STREAM_CLOSED, .stream = stream, .error = error};
+        peer_emit(peer, &event);
+        stream_retire(stream);
+        return;
+    }
+    service_ended(stream, error);
+    stream_retire(stream);
+}
+
+void stream_expire(struct peer_stream *stream) {
+    stream_fail(stream, PLASM_TIMEOUT);
+}
+
+void stream_opened(struct peer *peer, const struct link_event *event) {
+    struct peer_connection *connection = event->link->user;
+    event->stream->user = NULL;
+    struct peer_stream *stream =
+        connection != NULL ? stream_new(connection, event->stream, true) : NULL;
+    if (stream == NULL) {
+        event->link->transport->verbs->reset(event->stream, 0);
+        return;
+    }
+    multistream_init(stream->select, MULTISTREAM_LISTENER, peer->protocol_names,
+                     peer->protocol_count);
+}
+
+/* The protocol is agreed on. */
+static void negotiated(struct peer_stream *stream) {
+    struct peer *peer = stream->peer;
+    size_t selected = stream->select->selected;
+    select_free(stream);
+    if (!stream->inbound) {
+        if (stream->service == SERVICE_APPLICATION) {
+            heap_remove(&peer->timers, &stream->timer.node);
+        }
+        return;
+    }
+    stream->protocol = peer->protocol_names[selected];
+    set_service(stream, peer->protocol_services[selected]);
+    if (stream->service == SERVICE_APPLICATION) {
+        heap_remove(&peer->timers, &stream->timer.node);
+        struct peer_event event = {.type = PEER_EVENT_STREAM_OPENED,
+                                   .connection = stream->connection,
+                                   .stream = stream,
+                                   .protocol = stream->protocol};
+        peer_emit(peer, &event);
+        return;
+    }
+    service_opened(stream);
+}
+
+/* Takes the negotiation's part of the input. False when the stream is over or needs more. */
+static bool negotiate(struct peer_stream *stream, struct bytes *data, bool fin) {
+    size_t consumed = 0;
+    int error = multistream_receive(stream->select, *data, &consumed);
+    stream->link_stream->link->transport->verbs->consume(stream->link_stream, consumed);
+    *data = bytes_slice(*data, consumed, data->size);
+    if (error == 0 && !stream->output_ended && !stream->out_fin) {
+        error = send_negotiation(stream);
+    }
+    if (error == 0 && !stream->select->done && fin) {
+        error = PLASM_TRUNCATED;
+    }
+    if (error != 0) {
+        stream_fail(stream, error);
+        return false;
+    }
+    if (!stream->select->done) {
+        return false;
+    }
+    negotiated(stream);
+    return true;
+}
+
+bool stream_data(struct peer *peer, const struct link_event *event, struct peer_event *ret_event) {
+    struct peer_stream *stream = event->stream->user;
+    struct bytes data = event->data;
+    if (stream == NULL) {
+        event->link->transport->verbs->consume(event->stream, data.size);
+        return false;
+    }
+    bool opening = stream->select != NULL;
+    if (opening && !negotiate(stream, &data, event->fin)) {
+        return false;
+    }
+    if (stream->link_stream == NULL || (opening && data.size == 0 && !event->fin)) {
+        return false;
+    }
+    stream->input_ended = event->fin;
+    if (stream->service != SERVICE_APPLICATION) {
+        event->link->transport->verbs->consume(event->stream, data.size);
+        service_data(stream, data, event->fin);
+        return false;
+    }
+    struct peer_event arrived = {
+        .type = PEER_EVENT_STREAM_DATA, .stream = stream, .data = data, .fin = event->fin};
+    if (opening && stream->inbound) { /* after the queued PEER_EVENT_STREAM_OPENED */
+        peer_emit(peer, &arrived);
+        return false;
+    }
+    *ret_event = arrived;
+    return true;
+}
+
+bool stream_writable(struct peer *peer, const struct link_event *event,
+                     struct peer_event *ret_event) {
+    (void)peer;
+    struct peer_stream *stream = event->stream->user;
+    if (stream == NULL) {
+        return false;
+    }
+    int error = flush_out(stream);
+    if (error != 0) {
+        stream_fail(stream, error);
+        return false;
+    }
+    if (!stream->want_writable || stream->out.size > 0) {
+        return false;
+    }
+    stream->want_writable = false;
+    *ret_event = (struct peer_event){.type = PEER_EVENT_STREAM_WRITABLE, .stream = stream};
+    return true;
+}
+
+bool stream_over(struct peer *peer, const struct link_event *event, struct peer_event *ret_event) {
+    (void)peer;
+    (void)ret_event;
+    struct peer_stream *stream = event->stream->user;
+    if (stream == NULL) {
+        return false;
+    }
+    if (event->type == LINK_STREAM_RESET) {
+        stream_fail(stream, PLASM_RESET);
+        return false;
+    }
+    stream->link_stream = NULL; /* it is gone: there is nothing left to reset */
+    event->stream->user = NULL;
+    stream_lost(stream, stream->input_ended && stream->output_ended ? 0 : PLASM_RESET);
+    return false;
+}
+
+int peer_stream_open(struct peer *peer, struct peer_connection *connection, const char *protocol,
+                     nanos now, struct peer_stream **ret_stream) {
+    peer->now = now;
+    return stream_open(connection, SERVICE_APPLICATION, protocol, ret_stream);
+}
+
+int peer_stream_write(struct peer_stream *stream, struct block *block, size_t offset, size_t size,
+                      bool fin, size_t *ret_accepted) {
+    if (stream->link_stream == NULL) {
+        return PLASM_CLOSED;
+    }
+    ENSURE(!stream->output_ended && !stream->out_fin);
+    size_t accepted = 0;
+    int error;
+    if (stream->out.size > 0) { /* the negotiation has not left yet: stay behind it */
+        error = stream_send(stream, bytes_of(block->data + offset, size), fin);
+        accepted = error == 0 ? size : 0;
+        error = error == PLASM_TOO_LARGE ? 0 : error;
+    } else {
+        error = stream->link_stream->link->transport->verbs->write(stream->link_stream, block,
+                                                                   offset, size, fin, &accepted);
+        stream->output_ended = error == 0 && fin && accepted == size;
+    }
+    if (error != 0) {
+        return error;
+    }
+    stream->want_writable = accepted < size;
+    *ret_accepted = accepted;
+    return 0;
+}
+
+void peer_stream_consume(struct peer_stream *stream, size_t size) {
+    if (stream->link_stream != NULL) {
+        stream->link_stream->link->transport->verbs->consume(stream->link_stream, size);
+    }
+}
+
+void peer_stream_close(struct peer_stream *stream, uint64_t code) {
+    if (stream->service == SERVICE_APPLICATION) { /* else it has ended by itself already */
+        stream_abort(stream, code);
+    }
+}
+
+struct peer_connection *peer_stream_connection(const struct peer_stream *stream) {
+    return stream->connection;
+}
+
+void **peer_stream_user(struct peer_stream *stream) {
+    return &stream->user;
+}
