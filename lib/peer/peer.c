@@ -184,10 +184,14 @@ static bool dispatch(struct peer *peer, const struct link_event *event,
     case LINK_STREAM_DATA:
         return stream_data(peer, event, ret_event);
     case LINK_STREAM_WRITABLE:
-        return stream_writable(peer, event, ret_event);
+        return stream_writable(event, ret_event);
+    case LINK_STREAM_STOPPED:
+        stream_stopped(event);
+        return false;
     case LINK_STREAM_RESET:
     case LINK_STREAM_CLOSED:
-        return stream_over(peer, event, ret_event);
+        stream_over(event);
+        return false;
     }
     return false;
 }

@@ -146,8 +146,8 @@ static int flush_out(struct peer_stream *stream) {
 }
 
 int stream_send(struct peer_stream *stream, struct bytes bytes, bool fin) {
-    ENSURE(!stream->output_ended && !stream->out_fin);
-    if (stream->link_stream == NULL) {
+    ENSURE(!stream->out_fin);
+    if (stream->link_stream == NULL || stream->output_ended) {
         return PLASM_CLOSED;
     }
     int error = buffer_append(&stream->out, bytes);
@@ -282,9 +282,7 @@ bool stream_data(struct peer *peer, const struct link_event *event, struct peer_
     return true;
 }
 
-bool stream_writable(struct peer *peer, const struct link_event *event,
-                     struct peer_event *ret_event) {
-    (void)peer;
+bool stream_writable(const struct link_event *event, struct peer_event *ret_event) {
     struct peer_stream *stream = event->stream->user;
     if (stream == NULL) {
         return false;
@@ -302,21 +300,34 @@ bool stream_writable(struct peer *peer, const struct link_event *event,
     return true;
 }
 
-bool stream_over(struct peer *peer, const struct link_event *event, struct peer_event *ret_event) {
-    (void)peer;
-    (void)ret_event;
+void stream_over(const struct link_event *event) {
     struct peer_stream *stream = event->stream->user;
     if (stream == NULL) {
-        return false;
+        return;
     }
     if (event->type == LINK_STREAM_RESET) {
         stream_fail(stream, PLASM_RESET);
-        return false;
+        return;
     }
     stream->link_stream = NULL; /* it is gone: there is nothing left to reset */
     event->stream->user = NULL;
     stream_lost(stream, stream->input_ended && stream->output_ended ? 0 : PLASM_RESET);
-    return false;
+}
+
+/* Some implementations stop reading as soon as they have said what they had to say: what they sent
+ * still counts. An application that has something left to send has lost its reader. */
+void stream_stopped(const struct link_event *event) {
+    struct peer_stream *stream = event->stream->user;
+    if (stream == NULL) {
+        return;
+    }
+    if (stream->service == SERVICE_APPLICATION && !stream->output_ended) {
+        stream_fail(stream, PLASM_RESET);
+        return;
+    }
+    buffer_clear(&stream->out);
+    stream->out_fin = false;
+    stream->output_ended = true;
 }
 
 int peer_stream_open(struct peer *peer, struct peer_connection *connection, const char *protocol,

@@ -33,7 +33,8 @@ enum link_event_type {
     LINK_STREAM_OPENED,   /* by the other side */
     LINK_STREAM_DATA,     /* data, fin */
     LINK_STREAM_WRITABLE, /* after a write that was not accepted in whole */
-    LINK_STREAM_RESET,    /* the other side gave up sending or reading: code */
+    LINK_STREAM_RESET,    /* the other side gave up sending: code */
+    LINK_STREAM_STOPPED,  /* the other side does not read any more: code; our sending is over */
     LINK_STREAM_CLOSED,   /* both directions are over, everything sent was received */
 };
 

@@ -1,0 +1,505 @@
+/* Moves datagrams between sockets and QUIC endpoints, and time and answers into the peer. */
+#include "host/host.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/alarm.h"
+#include "host/dns.h"
+#include "host/interfaces.h"
+#include "host/udp.h"
+#include "identity/envelope.h"
+#include "peer/quic_transport.h"
+#include "util/ensure.h"
+
+/* Batches read from one socket before the others and the rest of the loop have their turn. */
+#define BATCHES_PER_TURN 8
+
+/* One UDP socket with its endpoint. */
+struct host_socket {
+    struct host *host;
+    struct udp_socket udp;
+    uv_poll_t poll;
+    bool polling;
+    bool waits_writable;
+    struct quic_endpoint *endpoint;
+    struct transport *transport;
+    bool has_unsent; /* `unsent` in `room` was not taken by the kernel */
+    struct udp_datagram unsent;
+    uint8_t *room; /* QUIC_BATCH_SIZE_MAX */
+};
+
+struct host {
+    struct host_config config;
+    uv_loop_t own_loop;
+    uv_loop_t *loop;
+    size_t socket_count;
+    struct host_socket *sockets[HOST_SOCKETS_MAX];
+    struct peer *peer;
+    struct alarm alarm;
+    struct alarm limit; /* of host_wait */
+    uv_prepare_t prepare;
+    uv_async_t wake;
+    struct dns *dns;
+    struct buffer envelope;
+    bool has_handles;
+    bool draining;
+    size_t closing; /* handles not closed yet */
+};
+
+nanos host_now(void) {
+    return alarm_now();
+}
+
+int64_t host_unix_ms(void) {
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void host_random(struct span room) {
+    crypto_system_random(room);
+}
+
+struct peer *host_peer(struct host *host) {
+    return host->peer;
+}
+uv_loop_t *host_loop(struct host *host) {
+    return host->loop;
+}
+
+static void answer_sign(struct host *host, const struct peer_event *event) {
+    buffer_clear(&host->envelope);
+    int error = event->sign == PEER_SIGN_RECORD
+                    ? signer_peer_record(host->config.signer, event->data, &host->envelope)
+                    : signer_capability(host->config.signer, event->data, &host->envelope);
+    if (error != 0) {
+        buffer_clear(&host->envelope);
+        log_event(host->config.log, LOG_LEVEL_ERROR, "host", "cannot sign: %s",
+                  plasm_error_message(error));
+    }
+    peer_signed(host->peer, event->request, buffer_bytes(&host->envelope), host_now());
+}
+
+static void on_resolved(void *context, uint64_t request, const struct multiaddr *results,
+                        size_t count) {
+    struct host *host = context;
+    peer_resolved(host->peer, request, results, count, host_now());
+}
+
+static void answer_resolve(struct host *host, const struct peer_event *event) {
+    if (host->dns == NULL && dns_new(host->loop, on_resolved, host, &host->dns) != 0) {
+        host->dns = NULL;
+    }
+    if (host->dns == NULL ||
+        dns_resolve(host->dns, event->request, event->resolve, event->data) != 0) {
+        peer_resolved(host->peer, event->request, NULL, 0, host_now());
+    }
+}
+
+/* Gives every waiting event away. The application's calls from inside on_event queue more; they are
+ * taken in the same loop. */
+static void drain(struct host *host) {
+    if (host->draining) {
+        return;
+    }
+    host->draining = true;
+    struct peer_event event;
+    while (peer_next_event(host->peer, host_now(), &event)) {
+        switch ((int)event.type) {
+        case PEER_EVENT_SIGN:
+            answer_sign(host, &event);
+            break;
+        case PEER_EVENT_RESOLVE:
+            answer_resolve(host, &event);
+            break;
+        default:
+            host->config.on_event(host->config.context, &event);
+            break;
+        }
+    }
+    host->draining = false;
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events);
+
+static void watch(struct host_socket *socket, bool writable) {
+    if (socket->waits_writable != writable || !socket->polling) {
+        socket->waits_writable = writable;
+        socket->polling = true;
+        (void)uv_poll_start(&socket->poll, UV_READABLE | (writable ? UV_WRITABLE : 0), on_socket);
+    }
+}
+
+/* True when the kernel took it, or never will. */
+static bool send_datagram(struct host_socket *socket, const struct udp_datagram *datagram) {
+    int error = udp_send(&socket->udp, datagram);
+    if (error == PLASM_LIMIT) {
+        return false;
+    }
+    if (error == PLASM_UNREACHABLE) {
+        quic_unreachable(socket->endpoint, &datagram->remote, host_now());
+    }
+    return true;
+}
+
+static void flush_socket(struct host_socket *socket) {
+    if (socket->has_unsent) {
+        if (!send_datagram(socket, &socket->unsent)) {
+            return;
+        }
+        socket->has_unsent = false;
+    }
+    size_t room_size = socket->udp.segments ? QUIC_BATCH_SIZE_MAX : QUIC_PACKET_SIZE_MAX;
+    struct quic_packet packet;
+    while (quic_transmit(socket->endpoint, (struct span){socket->room, room_size}, host_now(),
+                         &packet)) {
+        struct udp_datagram datagram = {
+            .local = packet.local,
+            .remote = packet.remote,
+            .ecn = packet.ecn,
+            .segment_size = packet.segment_size < packet.size ? (uint16_t)packet.segment_size : 0,
+            .bytes = bytes_of(socket->room, packet.size)};
+        if (!send_datagram(socket, &datagram)) {
+            socket->unsent = datagram;
+            socket->has_unsent = true;
+            break;
+        }
+    }
+    watch(socket, socket->has_unsent);
+}
+
+static void flush(struct host *host) {
+    for (size_t i = 0; i < host->socket_count; i++) {
+        flush_socket(host->sockets[i]);
+    }
+}
+
+static void take_refusals(struct host_socket *socket) {
+    struct netaddr remote;
+    while (udp_next_refusal(&socket->udp, &remote)) {
+        quic_unreachable(socket->endpoint, &remote, host_now());
+    }
+}
+
+static void take_datagrams(struct host_socket *socket) {
+    struct udp_datagram datagrams[UDP_BATCH_MAX];
+    int64_t unix_seconds = host_unix_ms() / 1000;
+    for (int batch = 0; batch < BATCHES_PER_TURN; batch++) {
+        size_t count = udp_receive(&socket->udp, datagrams);
+        for (size_t i = 0; i < count; i++) {
+            struct quic_datagram datagram = {.local = datagrams[i].local,
+                                             .remote = datagrams[i].remote,
+                                             .ecn = datagrams[i].ecn,
+                                             .bytes = datagrams[i].bytes,
+                                             .segment_size = datagrams[i].segment_size};
+            quic_receive(socket->endpoint, &datagram, host_now(), unix_seconds);
+            drain(socket->host);
+        }
+        if (count < UDP_BATCH_MAX) {
+            break;
+        }
+        flush_socket(socket);
+    }
+}
+
+static void on_socket(uv_poll_t *poll, int status, int events) {
+    struct host_socket *socket = CONTAINER_OF(poll, struct host_socket, poll);
+    if (status < 0 || (events & UV_READABLE) != 0) {
+        take_datagrams(socket);
+        take_refusals(socket);
+    }
+}
+
+/* Before the loop sleeps: what callbacks left behind is taken, sent, and the alarm is set. */
+static void on_prepare(uv_prepare_t *prepare) {
+    struct host *host = CONTAINER_OF(prepare, struct host, prepare);
+    drain(host);
+    flush(host);
+    drain(host); /* a destination may have turned out unreachable */
+    alarm_set(&host->alarm, peer_deadline(host->peer));
+}
+
+static void on_alarm(void *context) {
+    struct host *host = context;
+    peer_expire(host->peer, host_now());
+}
+
+static void on_limit(void *context) {
+    (void)context;
+}
+
+static void on_wake(uv_async_t *async) {
+    (void)async;
+}
+
+static void socket_free(struct host_socket *socket) {
+    udp_close(&socket->udp);
+    free(socket->room);
+    free(socket);
+}
+
+static int socket_endpoint(struct host *host, struct host_socket *socket,
+                           const struct certificate *certificate) {
+    struct quic_config config;
+    quic_config_init(&config);
+    config.certificate = certificate;
+    config.memory = host->config.memory;
+    config.local = socket->udp.local;
+    config.accept = host->config.listen_count > 0;
+    config.log = host->config.log;
+    host_random((struct span){config.seed, sizeof(config.seed)});
+    host_random((struct span){config.token_secret, sizeof(config.token_secret)});
+    memcpy(config.reset_secret, host->config.reset_secret, sizeof(config.reset_secret));
+    int error = quic_endpoint_new(&config, &socket->endpoint);
+    if (error == 0) {
+        error = quic_transport_new(socket->endpoint, &socket->udp.local, host->config.memory,
+                                   &socket->transport);
+    }
+    return error == 0 ? peer_add_transport(host->peer, socket->transport) : error;
+}
+
+static int socket_new(struct host *host, const struct netaddr *address,
+                      const struct certificate *certificate) {
+    if (host->socket_count == HOST_SOCKETS_MAX) {
+        return PLASM_LIMIT;
+    }
+    struct host_socket *socket = calloc(1, sizeof(*socket));
+    if (socket == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    socket->host = host;
+    int error = udp_open(address, &socket->udp);
+    if (error != 0) {
+        free(socket);
+        return error;
+    }
+    socket->room = malloc(QUIC_BATCH_SIZE_MAX);
+    if (socket->room == NULL || uv_poll_init(host->loop, &socket->poll, socket->udp.fd) != 0) {
+        socket_free(socket);
+        return socket->room == NULL ? PLASM_NO_MEMORY : PLASM_IO;
+    }
+    host->sockets[host->socket_count++] = socket;
+    watch(socket, false);
+    return socket_endpoint(host, socket, certificate);
+}
+
+/* The client's sockets: a system without IPv6 has only one. */
+static int open_client_sockets(struct host *host, const struct certificate *certificate) {
+    const struct netaddr any4 = {.family = NETADDR_IP4};
+    const struct netaddr any6 = {.family = NETADDR_IP6};
+    int error = socket_new(host, &any4, certificate);
+    int error6 = error == 0 || error == PLASM_IO ? socket_new(host, &any6, certificate) : error;
+    return host->socket_count > 0 && (error6 == PLASM_IO || error6 == 0) ? 0 : error6;
+}
+
+static int open_sockets(struct host *host, struct host_fault *fault) {
+    struct certificate certificate;
+    int error = signer_certificate(host->config.signer, host_unix_ms() / 1000, &certificate);
+    if (error != 0) {
+        return error;
+    }
+    if (host->config.listen_count == 0) {
+        error = open_client_sockets(host, &certificate);
+    }
+    for (size_t i = 0; i < host->config.listen_count && error == 0; i++) {
+        error = socket_new(host, &host->config.listen[i], &certificate);
+        if (error != 0) {
+            fault->address = host->config.listen[i];
+        }
+    }
+    fault->system_error = errno;
+    certificate_done(&certificate);
+    return error;
+}
+
+static int make_peer(struct host *host) {
+    const struct host_config *config = &host->config;
+    struct peer_config peer = {.key = *signer_public_key(config->signer),
+                               .agent = config->agent,
+                               .kad_protocol = config->kad_protocol,
+                               .kad_server = config->kad_server,
+                               .kad_namespaces = config->kad_namespaces,
+                               .capability_reader = config->capability_reader,
+                               .protocols = config->protocols,
+                               .protocol_count = config->protocol_count,
+                               .memory = config->memory,
+                               .log = config->log,
+                               .limits = peer_limits_default};
+    peer_id_from_key(&peer.key, &peer.id);
+    host_random((struct span){peer.seed, sizeof(peer.seed)});
+    return peer_new(&peer, &host->peer);
+}
+
+static int open_handles(struct host *host) {
+    if (alarm_init(&host->alarm, host->loop, on_alarm, host) != 0) {
+        return PLASM_IO;
+    }
+    if (alarm_init(&host->limit, host->loop, on_limit, host) != 0 ||
+        uv_prepare_init(host->loop, &host->prepare) != 0 ||
+        uv_prepare_start(&host->prepare, on_prepare) != 0 ||
+        uv_async_init(host->loop, &host->wake, on_wake) != 0) {
+        return PLASM_IO;
+    }
+    host->has_handles = true;
+    return 0;
+}
+
+int host_new(const struct host_config *config, struct host **ret_host,
+             struct host_fault *ret_fault) {
+    struct host_fault fault = {.system_error = 0};
+    struct host *host = calloc(1, sizeof(*host));
+    if (host == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    host->config = *config;
+    static const uint8_t zeros[QUIC_SECRET_SIZE];
+    if (memcmp(host->config.reset_secret, zeros, sizeof(zeros)) == 0) {
+        host_random((struct span){host->config.reset_secret, QUIC_SECRET_SIZE});
+    }
+    buffer_init(&host->envelope, config->memory, ENVELOPE_SIZE_MAX);
+    host->loop = config->loop;
+    if (host->loop == NULL) {
+        if (uv_loop_init(&host->own_loop) != 0) {
+            free(host);
+            return PLASM_IO;
+        }
+        host->loop = &host->own_loop;
+    }
+    int error = open_handles(host);
+    if (error == 0) {
+        error = make_peer(host);
+    }
+    if (error == 0) {
+        error = open_sockets(host, &fault);
+    }
+    if (error != 0) {
+        host_free(host);
+        if (ret_fault != NULL) {
+            *ret_fault = fault;
+        }
+        return error;
+    }
+    *ret_host = host;
+    return 0;
+}
+
+/* The last handle frees the host, when the loop is somebody else's. */
+static void on_closed(uv_handle_t *handle) {
+    struct host *host = handle->data;
+    host->closing--;
+    if (host->closing > 0) {
+        return;
+    }
+    for (size_t i = 0; i < host->socket_count; i++) {
+        socket_free(host->sockets[i]);
+    }
+    if (host->loop != &host->own_loop) {
+        free(host);
+    }
+}
+
+static void close_handles(struct host *host) {
+    host->closing = host->socket_count + 4;
+    alarm_close(&host->alarm, on_closed, host);
+    alarm_close(&host->limit, on_closed, host);
+    host->prepare.data = host;
+    uv_close((uv_handle_t *)&host->prepare, on_closed);
+    host->wake.data = host;
+    uv_close((uv_handle_t *)&host->wake, on_closed);
+    for (size_t i = 0; i < host->socket_count; i++) {
+        host->sockets[i]->poll.data = host;
+        uv_close((uv_handle_t *)&host->sockets[i]->poll, on_closed);
+    }
+}
+
+void host_free(struct host *host) {
+    if (host == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < host->socket_count; i++) {
+        if (host->sockets[i]->endpoint != NULL) {
+            quic_endpoint_close(host->sockets[i]->endpoint, 0, "", host_now());
+            flush_socket(host->sockets[i]);
+        }
+    }
+    peer_free(host->peer);
+    for (size_t i = 0; i < host->socket_count; i++) {
+        quic_transport_free(host->sockets[i]->transport);
+        quic_endpoint_free(host->sockets[i]->endpoint);
+    }
+    dns_free(host->dns);
+    buffer_done(&host->envelope);
+    bool own = host->loop == &host->own_loop;
+    if (host->has_handles) {
+        close_handles(host);
+    }
+    if (own) {
+        (void)uv_run(host->loop, UV_RUN_DEFAULT);
+        (void)uv_loop_close(host->loop);
+        free(host);
+    }
+}
+
+void host_wait(struct host *host, nanos deadline) {
+    alarm_set(&host->limit, deadline);
+    (void)uv_run(host->loop, UV_RUN_ONCE);
+}
+
+void host_wake(struct host *host) {
+    (void)uv_async_send(&host->wake);
+}
+
+size_t host_listening(const struct host *host, struct netaddr *ret_addresses, size_t count_max) {
+    size_t count = 0;
+    while (count < host->socket_count && count < count_max) {
+        ret_addresses[count] = host->sockets[count]->udp.local;
+        count++;
+    }
+    return count;
+}
+
+size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses,
+                              size_t count_max) {
+    struct netaddr reachable[PEER_OWN_ADDRESSES_MAX];
+    struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < host->socket_count; i++) {
+        size_t found =
+            interfaces_reachable(&host->sockets[i]->udp.local, reachable, PEER_OWN_ADDRESSES_MAX);
+        for (size_t j = 0; j < found && count < PEER_OWN_ADDRESSES_MAX; j++) {
+            multiaddr_from_quic(&reachable[j], &addresses[count++]);
+        }
+    }
+    peer_set_addresses(host->peer, addresses, count, (uint64_t)host_unix_ms() * 1000, host_now());
+    size_t given = count < count_max ? count : count_max;
+    memcpy(ret_addresses, addresses, given * sizeof(addresses[0]));
+    return given;
+}
+
+void host_quic_stats(const struct host *host, struct quic_stats *ret_stats) {
+    memset(ret_stats, 0, sizeof(*ret_stats));
+    for (size_t i = 0; i < host->socket_count; i++) {
+        struct quic_stats one;
+        quic_stats(host->sockets[i]->endpoint, &one);
+        ret_stats->connections += one.connections;
+        ret_stats->connections_inbound += one.connections_inbound;
+        ret_stats->handshakes_inbound += one.handshakes_inbound;
+        ret_stats->state_bytes += one.state_bytes;
+        ret_stats->dialled += one.dialled;
+        ret_stats->accepted += one.accepted;
+        ret_stats->handshakes_failed += one.handshakes_failed;
+        ret_stats->handshakes_evicted += one.handshakes_evicted;
+        ret_stats->refused += one.refused;
+        ret_stats->retries_sent += one.retries_sent;
+        ret_stats->resets_sent += one.resets_sent;
+        ret_stats->versions_sent += one.versions_sent;
+        ret_stats->datagrams_received += one.datagrams_received;
+        ret_stats->datagrams_dropped += one.datagrams_dropped;
+        ret_stats->packets_sent += one.packets_sent;
+        ret_stats->bytes_received += one.bytes_received;
+        ret_stats->bytes_sent += one.bytes_sent;
+    }
+}

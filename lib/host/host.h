@@ -1,0 +1,74 @@
+/* A peer on the real world: sockets, clock, entropy, DNS and signer around lib/peer, on a libuv
+ * loop. The only place where protocols meet the operating system. */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include <uv.h>
+
+#include "host/signer.h"
+#include "peer/peer.h"
+#include "proto/quic/quic.h"
+
+#define HOST_SOCKETS_MAX PEER_TRANSPORTS_MAX
+
+struct host;
+
+struct host_config {
+    uv_loop_t *loop; /* the caller's; NULL: one of its own */
+    /* UDP addresses to listen on. None: a client's, one free port of each family, accepting
+     * nothing. */
+    const struct netaddr *listen;
+    size_t listen_count;
+    struct signer *signer; /* borrowed */
+    struct memory *memory; /* borrowed */
+    const char *agent;
+    const char *kad_protocol;
+    bool kad_server;
+    bool capability_reader;
+    struct kad_namespaces kad_namespaces;
+    const char *const *protocols;
+    size_t protocol_count;
+    const struct log_sink *log;             /* may be NULL */
+    uint8_t reset_secret[QUIC_SECRET_SIZE]; /* zeros: a random one */
+    /* Every event of the peer but SIGN and RESOLVE, which the host answers by itself. Called from
+     * the loop; the event is borrowed. Any peer_* function may be called from it. */
+    void (*on_event)(void *context, const struct peer_event *event);
+    void *context;
+};
+
+/* What of the configuration could not be had, when host_new fails. */
+struct host_fault {
+    struct netaddr address; /* a listen address that could not be bound; family 0: something else */
+    int system_error;       /* errno */
+};
+
+/* PLASM_IO (see `ret_fault`, which may be NULL), PLASM_NO_MEMORY, PLASM_FAILED. */
+MUST_CHECK int host_new(const struct host_config *config, struct host **ret_host,
+                        struct host_fault *ret_fault);
+/* Says goodbye to every connection and frees everything. On a loop of the caller's the loop must
+ * still run until its handles are closed. */
+void host_free(struct host *host);
+
+struct peer *host_peer(struct host *host);
+uv_loop_t *host_loop(struct host *host);
+nanos host_now(void);
+int64_t host_unix_ms(void);
+/* Random bytes from the system. */
+void host_random(struct span room);
+
+/* Runs the loop once: waits for something to happen, at most until `deadline`. */
+void host_wait(struct host *host, nanos deadline);
+/* Makes a host_wait that is under way, or the next one, return. May be called from another thread
+ * or a signal handler. */
+void host_wake(struct host *host);
+
+/* The bound addresses, with real port numbers; how many. */
+size_t host_listening(const struct host *host, struct netaddr *ret_addresses, size_t count_max);
+/* Where others can reach us, as multiaddrs without /p2p; tells the peer so, too. Call once at the
+ * start, and when the interfaces changed. Returns how many. */
+size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses, size_t count_max);
+
+/* QUIC's counters, all sockets together. */
+void host_quic_stats(const struct host *host, struct quic_stats *ret_stats);
+
+#endif
