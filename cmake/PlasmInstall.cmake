@@ -18,7 +18,7 @@ plasm_install(plasmd ${CMAKE_INSTALL_BINDIR} programs)
 plasm_install(plasm-run ${CMAKE_INSTALL_LIBEXECDIR}/plasm programs)
 plasm_install(plasm-sign ${CMAKE_INSTALL_LIBEXECDIR}/plasm programs)
 plasm_install(plasm_shared ${CMAKE_INSTALL_LIBDIR} library)
-plasm_install(plasm_archive ${CMAKE_INSTALL_LIBDIR} development)
+plasm_install(plasm_static ${CMAKE_INSTALL_LIBDIR} development)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/include/plasm.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         COMPONENT development)
 install(FILES ${CMAKE_SOURCE_DIR}/docs/man/plasm.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
