@@ -36,12 +36,14 @@ static int json_check(const json_t *value, unsigned depth) {
 }
 
 int json_read(struct bytes text, json_t **ret_value) {
-    json_error_t failure;
-    json_t *value = json_loadb(text.size > 0 ? (const char *)text.data : "", text.size,
-                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &failure);
+    /* jansson passes over a NUL that follows a number. */
+    if (text.size == 0 || memchr(text.data, '\0', text.size) != NULL) {
+        return PLASM_MALFORMED;
+    }
+    json_t *value = json_loadb((const char *)text.data, text.size,
+                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, NULL);
     if (value == NULL) {
-        return json_error_code(&failure) == json_error_out_of_memory ? PLASM_NO_MEMORY
-                                                                     : PLASM_MALFORMED;
+        return PLASM_MALFORMED;
     }
     int error = json_check(value, 0);
     if (error != 0) {

@@ -15,7 +15,7 @@
 
 /* Reads a whole text: PLASM_MALFORMED for bad JSON, duplicate keys, reals, integers out of range,
  * NUL or lone surrogates in strings, too deep nesting, trailing bytes. Free with json_decref.
- * PLASM_NO_MEMORY. "-0" is read as 0. */
+ * When memory is out that is PLASM_MALFORMED too: jansson does not tell. "-0" is read as 0. */
 MUST_CHECK int json_read(struct bytes text, json_t **ret_value);
 
 /* Appends the canonical form: keys sorted by UTF-16 code units, no white space, RFC 8785 section

@@ -248,6 +248,7 @@ int base58_decode(struct bytes text, struct span room, size_t *ret_size) {
     return 0;
 }
 
+/* The alphabet of a base of RFC 4648, or NULL. */
 static const struct alphabet *multibase_alphabet(enum multibase base) {
     switch (base) {
     case MULTIBASE_BASE16:
@@ -258,10 +259,9 @@ static const struct alphabet *multibase_alphabet(enum multibase base) {
         return &base64;
     case MULTIBASE_BASE64URL:
         return &base64url;
-    case MULTIBASE_BASE58BTC:
-        break;
+    default:
+        return NULL;
     }
-    return NULL;
 }
 
 int multibase_encode(enum multibase base, struct bytes from, char *room, size_t room_size) {
@@ -269,9 +269,13 @@ int multibase_encode(enum multibase base, struct bytes from, char *room, size_t 
         return PLASM_TOO_LARGE;
     }
     const struct alphabet *alphabet = multibase_alphabet(base);
+    int error = PLASM_UNSUPPORTED;
     size_t size;
-    int error = alphabet != NULL ? alphabet_encode(alphabet, from, room + 1, room_size - 1, &size)
-                                 : base58_encode(from, room + 1, room_size - 1);
+    if (alphabet != NULL) {
+        error = alphabet_encode(alphabet, from, room + 1, room_size - 1, &size);
+    } else if (base == MULTIBASE_BASE58BTC) {
+        error = base58_encode(from, room + 1, room_size - 1);
+    }
     if (error == 0) {
         room[0] = (char)base;
     }
