@@ -31,12 +31,20 @@ bool kad_addresses_add(struct kad_addresses *addresses, const struct peer_id *pe
 void kad_addresses_add_list(struct kad_addresses *addresses, const struct peer_id *peer,
                             const struct bytes *list, size_t count);
 
-/* The IP groups an address belongs to: the first four bits of information an attacker has to pay
- * for. 0 is none: private ranges, names, no address at all. */
+/* True for an address that begins with a private, loopback or unspecified IP. */
+bool kad_address_is_private(struct bytes address);
+
+/* The IP groups a peer belongs to: networks are what an attacker has to pay for. 0 is none: private
+ * ranges, names, no address at all. */
 struct kad_groups {
     uint32_t ip4; /* the /16, with a bit set that makes it non-zero */
     uint64_t ip6; /* the /32, likewise */
 };
+
+/* True when two peers share a group. */
+static inline bool kad_groups_meet(const struct kad_groups *a, const struct kad_groups *b) {
+    return (a->ip4 != 0 && a->ip4 == b->ip4) || (a->ip6 != 0 && a->ip6 == b->ip6);
+}
 
 /* Of a connection's remote address where there is one, else of the first public IPv4 and IPv6
  * address of the packed list. `remote` may be NULL. */

@@ -225,8 +225,8 @@ struct kad_counts {
 
 void kad_count(const struct kad *kad, struct kad_counts *ret_counts);
 
-/* The table's n closest servers to a key by their distance, nearest first; fewer when there are
- * fewer. The ids are copied. Returns how many. */
+/* The table's n (at most KAD_K) closest servers to a key by their distance, nearest first; fewer
+ * when there are fewer. Returns how many. */
 size_t kad_table_closest(const struct kad *kad, struct bytes key, struct peer_id *ret_ids,
                          size_t n);
 

@@ -24,12 +24,10 @@
 /* Closer peers of one IP group taken from one answer (as the table's own cap). */
 #define KAD_ANSWER_PER_GROUP_MAX 3
 
-/* Addresses kept of one peer. */
+/* Addresses kept of one peer, and announced of our own. */
 #define KAD_ADDRESSES_MAX       8
 #define KAD_ADDRESSES_BYTES_MAX 512
 #define KAD_ADDRESS_SIZE_MAX    255
-/* Addresses of our own that are announced. */
-#define KAD_OWN_ADDRESSES_BYTES_MAX 1024
 
 /* Routing table: an IP group is an IPv4 /16 or an IPv6 /32; private ranges are exempt. Buckets go
  * by common prefix with our own id; the last takes all deeper ones. */
@@ -46,8 +44,8 @@
 #define KAD_LOOKUP_IN_FLIGHT_MAX 32
 /* Distinct providers one operation reports. */
 #define KAD_LOOKUP_PROVIDERS_MAX 512
-/* Peers that answered with an outdated value and get the better one. */
-#define KAD_CORRECTIONS_MAX 20
+/* Answers with a value that are remembered, to correct those that were outdated. */
+#define KAD_VALUES_MAX 20
 
 /* Providers: answered of one key, of one IP group kept for a key, keys of one provider kept. */
 #define KAD_PROVIDERS_ANSWERED_MAX  20
@@ -57,7 +55,11 @@
 /* Keys we provide ourselves. */
 #define KAD_PROVIDED_KEYS_MAX 256
 /* Table changes kept until they are asked for; older ones are dropped. */
-#define KAD_TABLE_EVENTS_MAX 16
+#define KAD_TABLE_EVENTS_MAX 8
+/* Checks under way at once, whether a peer answers. */
+#define KAD_CHECKS_MAX 8
+/* Deepest bucket that is refreshed: a key for bucket n takes 2^(n+1) tries to find. */
+#define KAD_REFRESH_BUCKET_MAX 12
 /* Peers in an exported table, and its bytes. */
 #define KAD_EXPORT_PEERS_MAX 256
 #define KAD_EXPORT_SIZE_MAX  (KAD_EXPORT_PEERS_MAX * (64 + KAD_ADDRESSES_BYTES_MAX))

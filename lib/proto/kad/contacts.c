@@ -1,0 +1,106 @@
+/* A short list, searched from end to end. */
+#include "proto/kad/contacts.h"
+
+void contacts_init(struct contacts *contacts, struct memory *memory, size_t count_max) {
+    *contacts = (struct contacts){.memory = memory, .count_max = count_max};
+    list_init(&contacts->list);
+}
+
+void contacts_remove(struct contacts *contacts, struct contact *contact) {
+    list_remove(&contacts->list, &contact->node);
+    memory_put(contacts->memory, contact, sizeof(*contact) + contact->addresses_size);
+}
+
+void contacts_done(struct contacts *contacts) {
+    while (!list_empty(&contacts->list)) {
+        contacts_remove(contacts, contacts_first(contacts));
+    }
+}
+
+struct contact *contacts_find(const struct contacts *contacts, const struct peer_id *id) {
+    struct contact *contact = contacts_first(contacts);
+    while (contact != NULL && !peer_id_equal(&contact->id, id)) {
+        contact = contacts_next(contacts, contact);
+    }
+    return contact;
+}
+
+static int usefulness(bool is_server, bool is_connected) {
+    return 2 * is_connected + is_server;
+}
+
+/* Frees a place for somebody of this usefulness. */
+static bool make_room(struct contacts *contacts, int useful) {
+    struct contact *victim = NULL;
+    for (struct contact *contact = contacts_first(contacts); contact != NULL;
+         contact = contacts_next(contacts, contact)) {
+        int of_this = usefulness(contact->is_server, contact->is_connected);
+        if (of_this <= useful &&
+            (victim == NULL || of_this < usefulness(victim->is_server, victim->is_connected))) {
+            victim = contact;
+        }
+    }
+    if (victim == NULL) {
+        return false;
+    }
+    contacts_remove(contacts, victim);
+    return true;
+}
+
+/* Room for other addresses: the contact moves. */
+static int contact_resize(struct contacts *contacts, struct contact *contact, size_t size,
+                          struct contact **ret_contact) {
+    list_remove(&contacts->list, &contact->node);
+    struct contact *moved =
+        memory_resize(contacts->memory, contact, sizeof(*contact) + contact->addresses_size,
+                      sizeof(*contact) + size);
+    if (moved == NULL) {
+        list_append(&contacts->list, &contact->node);
+        return PLASM_NO_MEMORY;
+    }
+    moved->addresses_size = (uint16_t)size;
+    list_append(&contacts->list, &moved->node);
+    *ret_contact = moved;
+    return 0;
+}
+
+static int contact_new(struct contacts *contacts, const struct peer_id *id, int useful,
+                       size_t addresses_size, struct contact **ret_contact) {
+    if (contacts->list.size >= contacts->count_max && !make_room(contacts, useful)) {
+        return PLASM_LIMIT;
+    }
+    struct contact *contact = memory_zero(contacts->memory, sizeof(*contact) + addresses_size);
+    if (contact == NULL) {
+        return PLASM_NO_MEMORY;
+    }
+    contact->id = *id;
+    contact->check_at = NANOS_NEVER;
+    contact->addresses_size = (uint16_t)addresses_size;
+    list_append(&contacts->list, &contact->node);
+    *ret_contact = contact;
+    return 0;
+}
+
+int contacts_put(struct contacts *contacts, const struct peer_id *id, bool is_server,
+                 bool is_connected, const struct kad_groups *groups, struct bytes addresses,
+                 struct contact **ret_contact) {
+    struct contact *contact = contacts_find(contacts, id);
+    int error = 0;
+    if (contact == NULL) {
+        error = contact_new(contacts, id, usefulness(is_server, is_connected), addresses.size,
+                            &contact);
+    } else if (addresses.size > 0 && addresses.size != contact->addresses_size) {
+        error = contact_resize(contacts, contact, addresses.size, &contact);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (addresses.size > 0) {
+        memcpy(contact->addresses, addresses.data, addresses.size);
+        contact->groups = *groups;
+    }
+    contact->is_server = is_server;
+    contact->is_connected = is_connected;
+    *ret_contact = contact;
+    return 0;
+}

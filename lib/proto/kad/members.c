@@ -1,0 +1,361 @@
+/* The way of a peer into the table and out of it. A peer is admitted once identify has called it a
+ * server and a request of ours was answered, in either order. */
+#include "proto/kad/internal.h"
+
+#include "util/ensure.h"
+
+/* A client asks for no sign of life at once: its lookups mostly do it anyway. */
+#define CLIENT_CHECK_DELAY NANOS_SECOND
+
+static void push_table_event(struct kad *kad, const struct peer_id *id, bool is_added) {
+    if (kad->table_event_count == KAD_TABLE_EVENTS_MAX) {
+        kad->table_event_first = (kad->table_event_first + 1) % KAD_TABLE_EVENTS_MAX;
+        kad->table_event_count--;
+    }
+    size_t place = (kad->table_event_first + kad->table_event_count) % KAD_TABLE_EVENTS_MAX;
+    kad->table_events[place] =
+        (struct table_event){.peer = *id, .is_added = is_added, .table_size = kad->table.size};
+    kad->table_event_count++;
+}
+
+static void check_later(struct kad *kad, nanos *check_at, nanos when) {
+    *check_at = when;
+    kad->check_at = nanos_min(kad->check_at, when);
+}
+
+/* Whether the bucket has a place, or a peer that may have to give up its own. */
+static bool bucket_may_take(const struct kad *kad, size_t bucket, nanos now) {
+    if (kad->table.bucket_sizes[bucket] < KAD_K) {
+        return true;
+    }
+    const struct table_peer *oldest = table_oldest(&kad->table, bucket);
+    return oldest->failures > 0 || nanos_since(now, oldest->seen) >= kad->limits.stale_age;
+}
+
+static void remove_peer(struct kad *kad, struct table_peer *peer) {
+    struct peer_id id = peer->id;
+    table_remove(&kad->table, peer);
+    push_table_event(kad, &id, false);
+}
+
+/* Makes the bucket's oldest peer answer for its place, or lose it when it failed already. Returns
+ * true when there is a place now. */
+static bool challenge_oldest(struct kad *kad, size_t bucket, nanos now) {
+    struct table_peer *oldest = table_oldest(&kad->table, bucket);
+    if (oldest->failures > 0) {
+        remove_peer(kad, oldest);
+        return true;
+    }
+    if (nanos_since(now, oldest->seen) >= kad->limits.stale_age && !oldest->is_checking) {
+        check_later(kad, &oldest->check_at, now);
+    }
+    return false;
+}
+
+/* Moves a contact that earned it into the table, if there is a place. */
+static void admit(struct kad *kad, struct contact *contact, nanos now) {
+    struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
+    struct table_peer *peer;
+    int error = table_put(&kad->table, &contact->id, &hash, &contact->groups,
+                          contact_addresses(contact), now, &peer);
+    if (error == PLASM_LIMIT && challenge_oldest(kad, table_bucket(&kad->table, &hash), now)) {
+        error = table_put(&kad->table, &contact->id, &hash, &contact->groups,
+                          contact_addresses(contact), now, &peer);
+    }
+    if (error != 0) {
+        return; /* it stays a contact and may try again when a place is free */
+    }
+    peer->is_connected = contact->is_connected;
+    contacts_remove(&kad->contacts, contact);
+    push_table_event(kad, &peer->id, true);
+    maintain_table_grew(kad, now);
+}
+
+/* Decides when a server that has not answered anything yet is asked for it. */
+static void plan_check(struct kad *kad, struct contact *contact, nanos now) {
+    struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
+    size_t bucket = table_bucket(&kad->table, &hash);
+    if (contact->check_at == NANOS_NEVER && !contact->is_checking && contact->failures == 0 &&
+        bucket_may_take(kad, bucket, now) &&
+        table_group_allows(&kad->table, bucket, &contact->groups)) {
+        check_later(kad, &contact->check_at,
+                    kad->mode == KAD_SERVER ? now : nanos_add(now, CLIENT_CHECK_DELAY));
+    }
+}
+
+/* A place in the bucket is free: who waited for one? */
+static void refill(struct kad *kad, size_t bucket, nanos now) {
+    struct contact *contact = contacts_first(&kad->contacts);
+    while (contact != NULL && kad->table.bucket_sizes[bucket] < KAD_K) {
+        struct contact *next = contacts_next(&kad->contacts, contact);
+        struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
+        if (contact->is_server && table_bucket(&kad->table, &hash) == bucket) {
+            if (contact->has_answered) {
+                admit(kad, contact, now);
+            } else if (contact->is_connected) {
+                plan_check(kad, contact, now);
+            }
+        }
+        contact = next;
+    }
+}
+
+/* Out of the table, into the contacts where that is of use. */
+static void expel(struct kad *kad, struct table_peer *peer, bool keep, bool is_server, nanos now) {
+    size_t bucket = table_bucket(&kad->table, &peer->hash);
+    struct contact *contact;
+    if (keep && contacts_put(&kad->contacts, &peer->id, is_server, peer->is_connected,
+                             &peer->groups, table_peer_addresses(peer), &contact) != 0) {
+        keep = false; /* forgotten for want of room: nothing depends on it */
+    }
+    remove_peer(kad, peer);
+    refill(kad, bucket, now);
+}
+
+static void identified_member(struct kad *kad, struct table_peer *peer, const struct kad_peer *info,
+                              const struct kad_groups *groups, struct bytes addresses, nanos now) {
+    if (!info->is_server) {
+        peer->is_connected = info->is_connected;
+        expel(kad, peer, info->is_connected, false, now);
+        return;
+    }
+    if (info->is_connected) {
+        int error = table_put(&kad->table, &peer->id, &peer->hash, groups, addresses, now, &peer);
+        ENSURE(error == 0);
+        peer->is_connected = true;
+    }
+}
+
+int kad_peer_identified(struct kad *kad, const struct kad_peer *peer, nanos now) {
+    if (peer->id.size == 0 || peer_id_equal(&peer->id, &kad->own_id)) {
+        return 0;
+    }
+    struct kad_addresses packed = {0};
+    kad_addresses_add_list(&packed, &peer->id, peer->addresses, peer->address_count);
+    struct bytes addresses = kad_addresses_bytes(&packed);
+    struct kad_groups groups = kad_groups_of(peer->remote, addresses);
+    struct sha256_digest hash = sha256(peer_id_bytes(&peer->id));
+    struct table_peer *member = table_find(&kad->table, &hash);
+    if (member != NULL) {
+        identified_member(kad, member, peer, &groups, addresses, now);
+        return 0;
+    }
+    struct contact *contact = contacts_find(&kad->contacts, &peer->id);
+    bool is_connected = peer->is_connected || (contact != NULL && contact->is_connected);
+    int error = contacts_put(&kad->contacts, &peer->id, peer->is_server, is_connected, &groups,
+                             addresses, &contact);
+    if (error != 0) {
+        return error == PLASM_LIMIT ? 0 : error;
+    }
+    if (!peer->is_server) {
+        return 0;
+    }
+    operations_seed(kad, &peer->id, contact_addresses(contact));
+    if (contact->has_answered) {
+        admit(kad, contact, now);
+    } else if (contact->is_connected) {
+        contact->failures = 0;
+        plan_check(kad, contact, now);
+    }
+    return 0;
+}
+
+void kad_peer_disconnected(struct kad *kad, const struct peer_id *id, nanos now) {
+    struct sha256_digest hash = sha256(peer_id_bytes(id));
+    struct table_peer *member = table_find(&kad->table, &hash);
+    if (member != NULL) {
+        member->is_connected = false;
+        member->seen = now;
+        return;
+    }
+    struct contact *contact = contacts_find(&kad->contacts, id);
+    if (contact == NULL) {
+        return;
+    }
+    contact->is_connected = false;
+    contact->check_at = NANOS_NEVER;
+    if (!contact->is_server) {
+        contacts_remove(&kad->contacts, contact);
+    }
+}
+
+void members_answered(struct kad *kad, const struct peer_id *id, struct bytes addresses,
+                      nanos now) {
+    struct sha256_digest hash = sha256(peer_id_bytes(id));
+    struct table_peer *member = table_find(&kad->table, &hash);
+    if (member != NULL) {
+        member->seen = now;
+        member->failures = 0;
+        member->is_checking = false;
+        member->check_at = NANOS_NEVER;
+        return;
+    }
+    struct contact *contact = contacts_find(&kad->contacts, id);
+    if (contact == NULL) {
+        /* It will be identified soon, and may enter the table then. */
+        struct kad_groups groups = kad_groups_of(NULL, addresses);
+        if (contacts_put(&kad->contacts, id, false, false, &groups, addresses, &contact) != 0) {
+            return;
+        }
+    }
+    contact->has_answered = true;
+    contact->is_checking = false;
+    contact->failures = 0;
+    contact->check_at = NANOS_NEVER;
+    if (contact->is_server) {
+        admit(kad, contact, now);
+    }
+}
+
+static void member_failed(struct kad *kad, struct table_peer *member, int error, nanos now) {
+    member->is_checking = false;
+    if (error == PLASM_UNSUPPORTED) {
+        expel(kad, member, member->is_connected, false, now);
+        return;
+    }
+    /* Failures at the same time count as one: they have one cause. */
+    if (member->failures == 0 ||
+        nanos_since(now, member->failed) >= kad->limits.check_interval / 2) {
+        member->failures++;
+        member->failed = now;
+    }
+    if (member->failures >= KAD_PEER_FAILURES_MAX) {
+        /* When almost everybody is gone it is more likely us: remember whom to ask again. */
+        expel(kad, member, kad->table.size <= KAD_K, true, now);
+        return;
+    }
+    check_later(kad, &member->check_at,
+                nanos_add(member->failed, kad->limits.check_interval * member->failures));
+}
+
+/* Our own trouble, which says nothing of the peer: what was to be checked is checked later. */
+static void not_checked(struct kad *kad, struct table_peer *member, struct contact *contact,
+                        nanos now) {
+    nanos when = nanos_add(now, kad->limits.check_interval);
+    if (member != NULL && member->is_checking) {
+        member->is_checking = false;
+        check_later(kad, &member->check_at, when);
+    }
+    if (contact != NULL && contact->is_checking) {
+        contact->is_checking = false;
+        check_later(kad, &contact->check_at, when);
+    }
+}
+
+static void contact_failed(struct kad *kad, struct contact *contact, int error, nanos now) {
+    if (contact->failures < UINT8_MAX) {
+        contact->failures++;
+    }
+    contact->has_answered = false;
+    contact->is_checking = false;
+    contact->check_at = NANOS_NEVER;
+    if (error == PLASM_UNSUPPORTED) {
+        contact->is_server = false;
+    }
+    bool is_given_up = contact->failures >= KAD_PEER_FAILURES_MAX;
+    if (contact->is_connected) {
+        if (contact->is_server && !is_given_up) {
+            check_later(kad, &contact->check_at, nanos_add(now, kad->limits.check_interval));
+        }
+    } else if (!contact->is_server || (is_given_up && kad->table.size > 0)) {
+        /* While we know nobody else it is more likely us. */
+        contacts_remove(&kad->contacts, contact);
+    }
+}
+
+void members_failed(struct kad *kad, const struct peer_id *id, int error, nanos now) {
+    struct sha256_digest hash = sha256(peer_id_bytes(id));
+    struct table_peer *member = table_find(&kad->table, &hash);
+    struct contact *contact = member == NULL ? contacts_find(&kad->contacts, id) : NULL;
+    if (error == PLASM_NO_MEMORY || error == PLASM_LIMIT || error == PLASM_CANCELLED) {
+        not_checked(kad, member, contact, now);
+    } else if (member != NULL) {
+        member_failed(kad, member, error, now);
+    } else if (contact != NULL) {
+        contact_failed(kad, contact, error, now);
+    }
+}
+
+int members_remember(struct kad *kad, const struct peer_id *id, struct bytes addresses) {
+    struct sha256_digest hash = sha256(peer_id_bytes(id));
+    struct contact *contact;
+    if (peer_id_equal(id, &kad->own_id) || table_find(&kad->table, &hash) != NULL ||
+        contacts_find(&kad->contacts, id) != NULL) {
+        return 0;
+    }
+    struct kad_groups groups = kad_groups_of(NULL, addresses);
+    return contacts_put(&kad->contacts, id, true, false, &groups, addresses, &contact);
+}
+
+bool members_next_check(struct kad *kad, nanos now, const struct peer_id **ret_id,
+                        struct bytes *ret_addresses) {
+    if (kad->check_at > now || kad->checks >= KAD_CHECKS_MAX) {
+        return false;
+    }
+    nanos next = NANOS_NEVER;
+    for (struct table_peer *peer = table_next(&kad->table, NULL); peer != NULL;
+         peer = table_next(&kad->table, peer)) {
+        if (peer->check_at <= now) {
+            peer->check_at = NANOS_NEVER;
+            peer->is_checking = true;
+            *ret_id = &peer->id;
+            *ret_addresses = table_peer_addresses(peer);
+            return true;
+        }
+        next = nanos_min(next, peer->check_at);
+    }
+    for (struct contact *contact = contacts_first(&kad->contacts); contact != NULL;
+         contact = contacts_next(&kad->contacts, contact)) {
+        if (contact->check_at <= now) {
+            contact->check_at = NANOS_NEVER;
+            contact->is_checking = true;
+            *ret_id = &contact->id;
+            *ret_addresses = contact_addresses(contact);
+            return true;
+        }
+        next = nanos_min(next, contact->check_at);
+    }
+    kad->check_at = next;
+    return false;
+}
+
+nanos members_deadline(const struct kad *kad) {
+    return kad->checks < KAD_CHECKS_MAX ? kad->check_at : NANOS_NEVER;
+}
+
+int members_seed(const struct kad *kad, struct query *query) {
+    const struct table_peer *peers[KAD_K];
+    size_t count = table_closest(&kad->table, &query->target, NULL, false, peers, KAD_K);
+    if (count < KAD_K) {
+        count = table_closest(&kad->table, &query->target, NULL, true, peers, KAD_K);
+    }
+    int error = 0;
+    for (size_t i = 0; error == 0 && i < count; i++) {
+        error = query_seed(query, &peers[i]->id, &peers[i]->hash, table_peer_addresses(peers[i]));
+    }
+    /* Servers that are no members yet: connected ones first. */
+    for (int round = 0; round < 2; round++) {
+        for (struct contact *contact = contacts_first(&kad->contacts);
+             error == 0 && contact != NULL && query->seed_count < KAD_K;
+             contact = contacts_next(&kad->contacts, contact)) {
+            if (contact->is_server && contact->is_connected == (round == 0)) {
+                struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
+                error = query_seed(query, &contact->id, &hash, contact_addresses(contact));
+            }
+        }
+    }
+    return error;
+}
+
+struct bytes members_addresses(const struct kad *kad, const struct peer_id *id,
+                               bool *ret_is_connected) {
+    struct sha256_digest hash = sha256(peer_id_bytes(id));
+    const struct table_peer *member = table_find(&kad->table, &hash);
+    const struct contact *contact = member == NULL ? contacts_find(&kad->contacts, id) : NULL;
+    *ret_is_connected =
+        (member != NULL && member->is_connected) || (contact != NULL && contact->is_connected);
+    if (member != NULL) {
+        return table_peer_addresses(member);
+    }
+    return contact != NULL ? contact_addresses(contact) : bytes_of(NULL, 0);
+}
