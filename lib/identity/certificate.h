@@ -8,7 +8,8 @@
 
 /* Largest certificate that is looked at. */
 #define CERTIFICATE_SIZE_MAX 8192
-/* 1.3.6.1.4.1.53594.1.1 */
+/* The identity key signs this and the certificate's SubjectPublicKeyInfo; key and signature are the
+ * extension 1.3.6.1.4.1.53594.1.1. */
 #define CERTIFICATE_BINDING_PREFIX "libp2p-tls-handshake:"
 
 /* What a peer's certificate says, once it holds. */
@@ -19,8 +20,8 @@ struct certificate_identity {
 
 /* Checks one DER certificate: validity at `unix_seconds`, self-signature (raw TBS and SPKI slices),
  * no unknown critical extension, our extension present and its signature right. Returns 0,
- * PLASM_MALFORMED, PLASM_EXPIRED, PLASM_UNSUPPORTED (algorithm or critical extension) or
- * PLASM_UNTRUSTED. */
+ * PLASM_MALFORMED (no certificate, or one without our extension), PLASM_EXPIRED, PLASM_UNSUPPORTED
+ * (algorithm or critical extension), PLASM_UNTRUSTED or PLASM_NO_MEMORY. */
 MUST_CHECK int certificate_check(struct bytes der, int64_t unix_seconds,
                                  struct certificate_identity *ret_identity);
 

@@ -18,7 +18,8 @@ struct public_key {
     uint8_t data[KEY_DATA_MAX];
 };
 
-/* From the protobuf. PLASM_MALFORMED, PLASM_UNSUPPORTED (unknown type), PLASM_TOO_LARGE. */
+/* From the protobuf, which must be the deterministic one: a key has one peer id. PLASM_MALFORMED,
+ * PLASM_UNSUPPORTED (unknown type), PLASM_TOO_LARGE. */
 MUST_CHECK int public_key_decode(struct bytes protobuf, struct public_key *ret_key);
 /* The deterministic protobuf. */
 void public_key_encode(const struct public_key *key, struct writer *writer);
@@ -33,7 +34,8 @@ void public_key_from_ed25519(const uint8_t key[ED25519_PUBLIC_SIZE], struct publ
 /* libp2p's protobuf PrivateKey (Ed25519: 64 bytes, seed then public key). */
 void private_key_encode(const struct ed25519_secret *secret,
                         uint8_t ret_protobuf[PRIVATE_KEY_ENCODED_SIZE]);
-/* PLASM_MALFORMED, PLASM_UNSUPPORTED (not Ed25519), PLASM_UNTRUSTED (halves do not match). */
+/* Also takes the older form of 96 bytes. PLASM_MALFORMED, PLASM_UNSUPPORTED (not Ed25519),
+ * PLASM_UNTRUSTED (halves do not match). */
 MUST_CHECK int private_key_decode(struct bytes protobuf, struct ed25519_secret *ret_secret);
 
 #endif

@@ -26,11 +26,13 @@ static inline bool peer_id_equal(const struct peer_id *a, const struct peer_id *
 void peer_id_from_key(const struct public_key *key, struct peer_id *ret_id);
 /* From binary. PLASM_MALFORMED. */
 MUST_CHECK int peer_id_decode(struct bytes binary, struct peer_id *ret_id);
-/* From text: base58 ("12D3Koo...", "Qm...") or a CID ("bafz...", libp2p-key). PLASM_MALFORMED. */
+/* From text: base58 ("12D3Koo...", "Qm...") or a CID ("bafz...", libp2p-key). PLASM_MALFORMED,
+ * PLASM_UNSUPPORTED (another multibase, or no peer id at all). */
 MUST_CHECK int peer_id_parse(struct bytes text, struct peer_id *ret_id);
 /* base58 with NUL; `room` holds PEER_ID_TEXT_MAX. */
 void peer_id_format(const struct peer_id *id, char *room);
-/* The key inside an identity id, PLASM_NOT_FOUND for hashed ones, PLASM_MALFORMED. */
+/* The key inside an identity id, PLASM_NOT_FOUND for hashed ones, PLASM_MALFORMED,
+ * PLASM_UNSUPPORTED (type). */
 MUST_CHECK int peer_id_key(const struct peer_id *id, struct public_key *ret_key);
 /* PLASM_UNTRUSTED unless `id` is the id of `key`. */
 MUST_CHECK int peer_id_check(const struct peer_id *id, const struct public_key *key);
