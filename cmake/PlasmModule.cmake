@@ -4,6 +4,7 @@
 #   *_test.c   one cmocka program each, ctest NAME.<stem>
 #   *_fuzz.c   one fuzz target each (see below)
 #   *_bench.c  one benchmark program each, built by the target `benchmarks`
+#   main.c     the directory adds its program itself
 # The module is an object library plasm_<NAME>_objects (collected into libplasm) and a static
 # library plasm_<NAME> that knows its dependencies.
 #
@@ -23,7 +24,7 @@ function(plasm_module name)
   list(FILTER tests INCLUDE REGEX "_test\\.c$")
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.c$")
   list(FILTER benches INCLUDE REGEX "_bench\\.c$")
-  list(FILTER sources EXCLUDE REGEX "_(test|fuzz|bench)\\.c$")
+  list(FILTER sources EXCLUDE REGEX "(_(test|fuzz|bench)|/main)\\.c$")
 
   if(NOT sources)
     message(STATUS "module ${name}: no sources")

@@ -76,10 +76,10 @@ PLASM_API const char *plasm_client_peer_id(const struct plasm_client *client);
 
 /* Finds workers. `query_json` is NULL or an object with any of "arch", "runtime", "profile"
  * (strings a worker must match), "max" (stop at so many, default 20), "timeout_ms" (default 4000),
- * "settle_ms" (after the first worker, wait this long for others; default 0: one is enough,
- * all known at once are given).
+ * "settle_ms" (after the first worker wait this long for others; default: until all that the DHT
+ * names have answered).
  * *ret_json is an object {"nodes": [{"peer_id", "addresses": [..], "arch", "runtime",
- * "profiles": [..], "agent", "free_slots", "price", "limits": {..}, "rtt_us"}], "tried":
+ * "profiles": [..], "agent", "free_slots", "price", "limits": {..}, "connect_us"}], "tried":
  * [{"address", "error"}], "elapsed_us"}. Returns PLASM_NOT_FOUND when no worker was found (ret_json
  * is given then too, for what was tried). */
 PLASM_API int plasm_discover(struct plasm_client *client, const char *query_json,

@@ -83,9 +83,10 @@ bool bootstrap_event(struct peer *peer, const struct peer_event *event) {
     for (size_t i = 0; i < bootstrap->count; i++) {
         if (bootstrap->requests[i] == event->request) {
             bootstrap->requests[i] = 0;
-            /* The application sees a failure, with request 0, so that it can say what was tried. */
+            /* The application sees it with request 0 and the address's place in the list. */
             struct peer_event shown = *event;
             shown.request = 0;
+            shown.count = i;
             peer_emit(peer, &shown);
             return true;
         }

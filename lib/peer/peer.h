@@ -53,7 +53,8 @@ struct peer_config {
 };
 
 enum peer_event_type {
-    PEER_EVENT_CONNECTED,       /* connection; request of peer_connect, 0 for accepted ones */
+    PEER_EVENT_CONNECTED,       /* connection; request of peer_connect, 0 for accepted ones and for
+                                   peer_bootstrap's: `count` is then the place in its list */
     PEER_EVENT_CONNECT_FAILED,  /* request, error, text: which address failed how */
     PEER_EVENT_IDENTIFIED,      /* connection */
     PEER_EVENT_DISCONNECTED,    /* connection, error */

@@ -345,7 +345,9 @@ int peer_stream_write(struct peer_stream *stream, struct block *block, size_t of
     size_t accepted = 0;
     int error;
     if (stream->out.size > 0) { /* the negotiation has not left yet: stay behind it */
-        error = stream_send(stream, bytes_of(block->data + offset, size), fin);
+        struct bytes bytes =
+            block != NULL ? bytes_of(block->data + offset, size) : bytes_of(NULL, 0);
+        error = stream_send(stream, bytes, fin);
         accepted = error == 0 ? size : 0;
         error = error == PLASM_TOO_LARGE ? 0 : error;
     } else {

@@ -1,0 +1,90 @@
+/* What the files of libplasm share. Nothing outside lib/client includes this. */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "client/core/core.h"
+#include "client/state.h"
+#include "host/host.h"
+#include "plasm.h"
+
+#define CLIENT_TIMEOUT_MS_DEFAULT   30000
+#define DISCOVER_TIMEOUT_MS_DEFAULT 4000
+#define CLIENT_MEMORY_MAX           ((size_t)2 * 1024 * 1024 * 1024)
+
+/* A ping, identify or connect that a blocking call waits for. */
+struct client_wait {
+    uint64_t request;
+    bool done;
+    int error;
+    struct peer_connection *connection;
+    nanos elapsed;
+    char text[CORE_TEXT_SIZE];
+};
+
+struct plasm_client {
+    pid_t pid; /* of the process it was made in: a fork cannot use it */
+    struct memory memory;
+    struct random random;
+    struct ed25519_secret secret;
+    struct signer *signer;
+    struct host *host;
+    struct core *core;
+    struct state state;
+    struct log_sink log;
+    char kad_protocol[128];
+    char peer_id[PEER_ID_TEXT_MAX];
+    int64_t timeout_ms;
+    size_t bootstrap_count;
+    struct multiaddr bootstrap[PEER_BOOTSTRAP_MAX]; /* as given */
+    struct client_wait wait;
+    atomic_bool interrupted;
+    char *text; /* the last JSON given */
+};
+
+struct plasm_job {
+    struct plasm_client *client;
+    struct core_job *job;
+    nanos submitted_at;
+    bool want_summary;
+    struct buffer kept[3]; /* output not read by the application, by stream */
+    char *info;
+    char *result;
+    int result_error;
+};
+
+/* error.c: sets the thread's last error text and returns `error`. */
+int client_fail(int error, const char *format, ...) PRINTF_FORMAT(2, 3);
+
+/* loop.c: runs the client's loop until `done` says so: 0; PLASM_TIMEOUT, PLASM_CANCELLED. */
+MUST_CHECK int client_run(struct plasm_client *client, bool (*done)(const void *context),
+                          const void *context, nanos deadline);
+/* 0, or PLASM_STATE in a forked child; clears an old interrupt. */
+MUST_CHECK int client_enter(struct plasm_client *client);
+nanos client_deadline(int64_t timeout_ms);
+/* Keeps `value` as the handle's text; steals the reference. */
+MUST_CHECK int client_give_json(char **place, json_t *value, const char **ret_text);
+/* Parses an options object; NULL gives an empty one. *ret_object is a new reference. */
+MUST_CHECK int client_options(const char *text, const char *what, json_t **ret_object);
+/* Optional members: false and a message when the type is wrong. */
+MUST_CHECK int client_option_string(const json_t *object, const char *key, const char **value);
+MUST_CHECK int client_option_integer(const json_t *object, const char *key, int64_t *value);
+
+/* node.c: "12D3Koo..." or a multiaddr or host[:port]. */
+MUST_CHECK int client_parse_node(struct plasm_client *client, const char *text,
+                                 struct peer_id *ret_id, struct multiaddr *ret_address);
+/* Connects and gives the connection. */
+MUST_CHECK int client_connect(struct plasm_client *client, const char *node, nanos deadline,
+                              struct peer_connection **ret_connection);
+/* Notes a connection's address for the next run. */
+void client_remember(struct plasm_client *client, const struct peer_connection *connection);
+/* Discovery with the given query, for submit without a node too. */
+MUST_CHECK int client_discover(struct plasm_client *client, const struct capability_query *query,
+                               size_t count_max, nanos timeout, nanos settle);
+json_t *client_tried(const struct plasm_client *client);
+json_t *client_capability_json(const struct capability *capability);
+
+#endif
