@@ -78,7 +78,7 @@ class CheckLayers(unittest.TestCase):
         for header in ("sys/socket.h", "time.h", "netinet/in.h", "pthread.h", "sys/random.h",
                        "unistd.h", "fcntl.h"):
             for path in ("lib/proto/kad/a.c", "lib/peer/a.c", "lib/util/a.c", "sim/a.c",
-                         "lib/client/a.c"):
+                         "lib/client/core/a.c"):
                 self.refuses(path, f"#include <{header}>\n", 1, "belong in lib/host")
             self.accepts("lib/host/a.c", f"#include <{header}>\n")
             self.accepts("daemon/a.c", f"#include <{header}>\n")
@@ -86,6 +86,13 @@ class CheckLayers(unittest.TestCase):
         self.refuses("lib/peer/a_test.c", "#include <time.h>\n", 1, "belong in lib/host")
         self.accepts("lib/peer/a_test.c", "#include <fcntl.h>\n")
         self.accepts("lib/client/a_test.c", "#include <time.h>\n")
+
+    def test_exceptions_reach_no_further(self):
+        self.accepts("lib/client/a.c", "#include <unistd.h>\n")
+        self.refuses("lib/client/a.c", "#include <fcntl.h>\n", 1, "belong in lib/host")
+        self.accepts("lib/util/netaddr.c", "#include <arpa/inet.h>\n")
+        self.refuses("lib/util/a.c", "#include <arpa/inet.h>\n", 1, "belong in lib/host")
+        self.accepts("lib/wire/multihash.c", '#include "crypto/hash.h"\n')
 
     def test_homes(self):
         self.refuses("lib/client/a.c", "#include <uv.h>\n", 1, "only lib/host may")
