@@ -434,9 +434,9 @@ static void quic_addresses(void **state) {
         "/dns4/example.com/udp/4001/quic-v1",
         "/ip6zone/x/ip6/fe80::1/udp/4001/quic-v1",
         "/ip4/192.0.2.1/udp/4001/quic-v1/webtransport",
-        "/ip4/192.0.2.1/udp/4001/quic-v1/p2p/" PEER "/p2p-circuit",
-        "/ip4/192.0.2.1/udp/4001/quic-v1/p2p/" PEER "/p2p-circuit/p2p/" QM,
-        "/p2p/" PEER,
+        ("/ip4/192.0.2.1/udp/4001/quic-v1/p2p/" PEER "/p2p-circuit"),
+        ("/ip4/192.0.2.1/udp/4001/quic-v1/p2p/" PEER "/p2p-circuit/p2p/" QM),
+        ("/p2p/" PEER),
     };
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         struct multiaddr address = parse(bad[i]);

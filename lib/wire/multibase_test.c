@@ -140,28 +140,11 @@ static void base64_and_base32_agree_with_rfc4648(void **state) {
 
 static void base64_insists_on_padding(void **state) {
     (void)state;
-    static const char *const bad[] = {"Zg",
-                                      "Zg=",
-                                      "Zg===",
-                                      "Zg==Zg==",
-                                      "=",
-                                      "==",
-                                      "====",
-                                      "Z===",
-                                      "Zg=a",
-                                      "Zm8",
-                                      "Zm8=====",
-                                      "Zm9v====",
-                                      "Zh==",
-                                      "Zm9=",
-                                      "Zg==\n",
-                                      "Zm\n8",
-                                      "Zm9v=",
-                                      "Z=g=",
-                                      "A",
-                                      "_-8=",
-                                      "Zm9vZg=="
-                                      "="};
+    static const char *const bad[] = {"Zg",       "Zg=",      "Zg===", "Zg==Zg==", "=",
+                                      "==",       "====",     "Z===",  "Zg=a",     "Zm8",
+                                      "Zm8=====", "Zm9v====", "Zh==",  "Zm9=",     "Zg==\n",
+                                      "Zm\n8",    "Zm9v=",    "Z=g=",  "A",        "_-8=",
+                                      "Zm9vZg==="};
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         uint8_t bytes[32];
         size_t size = 77;
