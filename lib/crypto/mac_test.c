@@ -1,14 +1,13 @@
 /* HMAC-SHA-256 against RFC 4231. */
 #include "crypto/mac.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 
-static void expect_mac(const uint8_t key[MAC_KEY_SIZE], const char *message,
-                       const char *expected) {
+static void expect_mac(const uint8_t key[MAC_KEY_SIZE], const char *message, const char *expected) {
     struct sha256_digest digest = mac_sha256(key, bytes_of_string(message));
     char hex[2 * SHA256_SIZE + 1];
     bytes_to_hex(bytes_of(digest.bytes, SHA256_SIZE), hex, sizeof(hex));

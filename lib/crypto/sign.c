@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "crypto/hash.h"
+#include "util/cursor.h"
 
 #define RSA_BITS_MIN 2048
 #define RSA_BITS_MAX 8192
@@ -92,6 +93,35 @@ static int spki_algorithm(gnutls_pubkey_t key, gnutls_sign_algorithm_t *ret_algo
     }
 }
 
+/* One positive INTEGER in DER. */
+static bool der_skip_integer(struct cursor *cursor) {
+    bool tagged = cursor_u8(cursor) == 0x02;
+    uint8_t size = cursor_u8(cursor);
+    struct bytes value = cursor_take(cursor, size);
+    if (!tagged || size >= 0x80 || value.size == 0 || value.data[0] >= 0x80) {
+        return false;
+    }
+    /* A zero in front only where the number would else be negative. */
+    return value.data[0] != 0 || (value.size > 1 && value.data[1] >= 0x80);
+}
+
+/* GnuTLS takes looser encodings of an ECDSA signature, so that there would be many for each. */
+static bool der_is_ecdsa_signature(struct bytes signature) {
+    struct cursor cursor = cursor_of(signature);
+    bool tagged = cursor_u8(&cursor) == 0x30;
+    uint8_t size = cursor_u8(&cursor);
+    if (size == 0x81) {
+        size = cursor_u8(&cursor);
+        if (size < 0x80) {
+            return false;
+        }
+    } else if (size >= 0x80) {
+        return false;
+    }
+    return tagged && size == cursor.left.size && der_skip_integer(&cursor) &&
+           der_skip_integer(&cursor) && cursor.error == 0 && cursor.left.size == 0;
+}
+
 static gnutls_datum_t datum_of(struct bytes bytes) {
     return (gnutls_datum_t){.data = (unsigned char *)(uintptr_t)bytes.data,
                             .size = (unsigned)bytes.size};
@@ -123,7 +153,9 @@ int spki_verify(struct bytes spki, struct bytes message, struct bytes signature)
     } else if (imported == 0) {
         error = spki_algorithm(key, &algorithm);
     }
-    if (error == 0 && gnutls_pubkey_verify_data2(key, algorithm, 0, &data, &signed_by) < 0) {
+    if (error == 0 &&
+        ((algorithm == GNUTLS_SIGN_ECDSA_SHA256 && !der_is_ecdsa_signature(signature)) ||
+         gnutls_pubkey_verify_data2(key, algorithm, 0, &data, &signed_by) < 0)) {
         error = PLASM_UNTRUSTED;
     }
     gnutls_pubkey_deinit(key);

@@ -33,8 +33,8 @@ MUST_CHECK int ed25519_verify(const uint8_t public_key[ED25519_PUBLIC_SIZE], str
 MUST_CHECK int secp256k1_verify(struct bytes public_key, struct bytes message,
                                 struct bytes signature);
 /* ECDSA and RSA (PKCS#1 v1.5), SHA-256: public key as DER SubjectPublicKeyInfo (PKIX); RSA keys of
- * 2048 to 8192 bits. Errors as above, PLASM_UNSUPPORTED for another algorithm or an unknown curve,
- * PLASM_NO_MEMORY. */
+ * 2048 to 8192 bits, ECDSA signatures in strict DER. Errors as above, PLASM_UNSUPPORTED for another
+ * algorithm or an unknown curve, PLASM_NO_MEMORY. */
 MUST_CHECK int spki_verify(struct bytes spki, struct bytes message, struct bytes signature);
 
 /* Bytes from the operating system, for seeds: only host/ and key generation call this.

@@ -2,6 +2,7 @@
 #include "crypto/sign.h"
 
 #include "crypto/vectors/sign.h"
+#include "util/cursor.h"
 #include "util/testing.h"
 
 static int start(void **state) {
@@ -200,6 +201,67 @@ static void spki_refuses_cut_and_changed(void **state) {
     }
 }
 
+/* The same numbers R and S in looser encodings, made from each ECDSA vector. */
+static void spki_refuses_other_spellings(void **state) {
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(spki_cases); i++) {
+        struct bytes spki = test_hex(spki_cases[i].spki);
+        struct bytes der = test_hex(spki_cases[i].signature);
+        if (spki_cases[i].verdict != 0 || strncmp(spki_cases[i].name, "ECDSA", 5) != 0) {
+            continue;
+        }
+        struct bytes message = BYTES_LITERAL(SIGN_VECTORS_MESSAGE);
+        size_t head_size = der.data[1] == 0x81 ? 3 : 2;
+        uint8_t content_size = der.data[head_size - 1];
+        struct bytes content = bytes_slice(der, head_size, der.size);
+        struct bytes second = bytes_slice(content, 2U + content.data[1], content.size);
+        uint8_t room[160];
+
+        /* The length of the whole in long form, in longer form, indefinite. */
+        struct writer writer = writer_of(test_span(room, sizeof(room)));
+        if (head_size == 2) {
+            writer_u16(&writer, 0x3081);
+        } else {
+            writer_u16(&writer, 0x3082);
+            writer_u8(&writer, 0);
+        }
+        writer_u8(&writer, content_size);
+        writer_bytes_put(&writer, content);
+        assert_int_equal(spki_verify(spki, message, writer_bytes(&writer)), PLASM_UNTRUSTED);
+        writer = writer_of(test_span(room, sizeof(room)));
+        writer_u16(&writer, 0x3080);
+        writer_bytes_put(&writer, content);
+        writer_u16(&writer, 0);
+        assert_int_equal(spki_verify(spki, message, writer_bytes(&writer)), PLASM_UNTRUSTED);
+
+        /* R with a needless zero; S with its length in long form. */
+        uint8_t grown = (uint8_t)(content_size + 1);
+        for (int which = 0; which < 2; which++) {
+            writer = writer_of(test_span(room, sizeof(room)));
+            writer_u8(&writer, 0x30);
+            if (grown >= 0x80) {
+                writer_u8(&writer, 0x81);
+            }
+            writer_u8(&writer, grown);
+            struct bytes first = bytes_slice(content, 0, content.size - second.size);
+            if (which == 0) {
+                writer_u8(&writer, 0x02);
+                writer_u8(&writer, (uint8_t)(first.data[1] + 1));
+                writer_u8(&writer, 0);
+                writer_bytes_put(&writer, bytes_slice(first, 2, first.size));
+                writer_bytes_put(&writer, second);
+            } else {
+                writer_bytes_put(&writer, first);
+                writer_u16(&writer, 0x0281);
+                writer_bytes_put(&writer, bytes_slice(second, 1, second.size));
+            }
+            assert_int_equal(writer.error, 0);
+            assert_int_equal(spki_verify(spki, message, writer_bytes(&writer)), PLASM_UNTRUSTED);
+        }
+        assert_int_equal(spki_verify(spki, message, der), 0);
+    }
+}
+
 static void spki_refuses_what_is_too_long(void **state) {
     (void)state;
     static const uint8_t zeros[4096];
@@ -257,6 +319,7 @@ int main(void) {
         cmocka_unit_test(secp256k1_refuses_cut_and_flipped),
         cmocka_unit_test(spki_vectors),
         cmocka_unit_test(spki_refuses_cut_and_changed),
+        cmocka_unit_test(spki_refuses_other_spellings),
         cmocka_unit_test(spki_refuses_what_is_too_long),
         cmocka_unit_test(equal_compares_all_bytes),
         cmocka_unit_test(system_random_fills_exactly),
