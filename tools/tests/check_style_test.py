@@ -78,6 +78,10 @@ class CheckStyle(unittest.TestCase):
         self.refuses("lib/a.c", HEAD + "\n" + function(101), 3, "add() has 101 lines, 100 at most")
         table = HEAD + "static const int numbers[] = {\n" + "    1, //\n" * 200 + "};\n"
         self.assertNotIn("warning:", self.accepts("lib/a.c", table))
+        inner = ("void f(void) {\n    static const int numbers[] = {\n" + "        1, //\n" * 200 +
+                 "    };\n" + "    g(numbers);\n" * 97 + "}\n")
+        self.refuses("lib/a.c", HEAD + inner, 2, "f() has 101 lines")
+        self.accepts("lib/a.c", HEAD + inner.replace("    g(numbers);\n", "", 1))
         short = "".join(f"int a{i};\n" for i in range(800))
         self.assertIn("more than 800", self.accepts("lib/a.h", HEAD + short))
         self.refuses("lib/a.h", HEAD + "".join(f"int a{i};\n" for i in range(1000)), 1001,
