@@ -69,7 +69,7 @@ class CheckStyle(unittest.TestCase):
         self.refuses("tools/a", "#!/bin/sh\nset -eu\n", 1, rule)
         self.refuses("php/A.php", "<?php\n\ndeclare(strict_types=1);\n\nfinal class A\n{\n}\n", 1,
                      rule)
-        self.refuses("tests/a.go", "package main\n\nfunc main() {\n}\n", 1, rule)
+        self.refuses("tests/a.go", "package main\n\nfunc main() {\n\n\n}\n", 1, rule)
 
     def test_lengths(self):
         self.assertIn("add() has 71 lines, more than a screen",
