@@ -1,0 +1,12 @@
+<?php
+
+declare(strict_types=1);
+
+namespace PhaseBased\Plasm\Exception;
+
+/**
+ * Stopped at the caller's wish.
+ */
+final class CancelledException extends PlasmException
+{
+}
