@@ -4,7 +4,7 @@
 #ifndef RECEIPT_MANIFEST_H
 #define RECEIPT_MANIFEST_H
 
-#include <jansson.h>
+#include "wire/json.h"
 
 #include "receipt/fault.h"
 #include "receipt/text.h"

@@ -91,8 +91,10 @@ MUST_CHECK int receipt_encode(const struct receipt *receipt, struct buffer *out,
 /* Reads and validates canonical JSON; another spelling is refused. PLASM_MALFORMED,
  * PLASM_TOO_LARGE, PLASM_UNSUPPORTED (no type, another type, profile or status). */
 MUST_CHECK int receipt_decode(struct bytes json, struct receipt *ret_receipt, struct fault *fault);
-/* The same from a JSON object in any spelling. */
-MUST_CHECK int receipt_from_json(const json_t *object, struct receipt *ret_receipt,
+/* The same from a JSON object in any spelling; appends the canonical form, which is what was
+ * signed. Nothing is appended on failure. The same errors and PLASM_NO_MEMORY. */
+MUST_CHECK int receipt_from_json(const json_t *object, struct memory *memory,
+                                 struct receipt *ret_receipt, struct buffer *out,
                                  struct fault *fault);
 
 /* Appends the canonical summary {exit_code, job_id, module_hash, wall_time_ms}: the four keys of

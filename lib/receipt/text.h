@@ -28,7 +28,8 @@ void job_id_make(struct random *random, char room[JOB_ID_SIZE]);
 bool client_nonce_valid(struct bytes text);
 void client_nonce_make(struct random *random, char room[CLIENT_NONCE_SIZE]);
 
-/* True when every byte is printable ASCII (0x20 to 0x7e). */
-bool text_printable(struct bytes text);
+/* True for a name of letters, digits and "._+-/" that is not empty and fits `room_size` with NUL:
+ * nothing that JSON would have to escape. */
+bool name_valid(struct bytes text, size_t room_size);
 
 #endif

@@ -92,19 +92,22 @@ struct job_client {
     bool error_reported;
 
     struct job_reader reader;
-    struct buffer out;  /* encoded frames, not transmitted yet */
-    struct bytes chunk; /* rest of the data of the frame under way; borrowed */
+    struct buffer out; /* whole frames, not transmitted yet */
+    /* The module or stdin frame under way: the rest of its head, then of its data. */
+    uint8_t head[JOB_FRAME_OVERHEAD_MAX];
+    size_t head_size;
+    size_t head_sent;
+    struct bytes chunk;
     size_t module_sent;
     size_t stdin_sent;
-    bool module_wanted; /* the worker asked for it */
-    bool module_attached;
-    bool module_settled; /* attached, sent or not needed */
+    bool module_wanted;  /* the worker asked for it */
+    bool module_settled; /* attached, or nobody will ask for it */
+    bool input_dropped;  /* cancelled or resumed: no further chunk is begun */
     bool cancelled;
     unsigned wants;
 
     struct job_limits limits; /* the job runs under */
-    bool resumed;
-    bool output_missing;
+    bool output_missing;      /* resumed, and none follows */
     uint64_t output_seq;
     uint64_t output_bytes;
     uint64_t progress_count;
@@ -129,7 +132,7 @@ void job_client_receive_reset(struct job_client *client, int error);
 MUST_CHECK bool job_client_next_event(struct job_client *client,
                                       struct job_client_event *ret_event);
 
-/* Bytes that transmit would give, to size the room: may be large. */
+/* What transmit would give at most, to size the room; 0 when it would give nothing. */
 size_t job_client_pending(const struct job_client *client);
 /* Writes up to room.size bytes for the worker; returns how many. */
 size_t job_client_transmit(struct job_client *client, struct span room);

@@ -48,6 +48,7 @@ enum job_rejection {
     JOB_REJECTED_DENIED = 11,        /* not this client's job, or this client is not served */
     JOB_REJECTED_TIMEOUT = 12,       /* the client was too slow with its input */
     JOB_REJECTED_UNAVAILABLE = 13,   /* the worker is stopping or broken: elsewhere */
+    JOB_REJECTED_CANCELLED = 14,     /* nothing: cancelled before it was accepted */
 };
 
 /* "malformed", "unsupported", ...; "unknown" for a number not above. */
@@ -131,8 +132,9 @@ struct job_frame {
  * `finished` with an inclusion proof (reserved). */
 MUST_CHECK int job_frame_decode(struct bytes payload, struct job_frame *ret_frame);
 
-/* Appends the frame with its length. PLASM_TOO_LARGE (JOB_FRAME_SIZE_MAX or the buffer's bound),
- * PLASM_NO_MEMORY. Nothing is appended on failure. */
+/* Appends the frame with its length. PLASM_INVALID (what job_frame_decode would refuse),
+ * PLASM_TOO_LARGE (JOB_FRAME_SIZE_MAX or the buffer's bound), PLASM_NO_MEMORY. Nothing is appended
+ * on failure. */
 MUST_CHECK int job_frame_encode(const struct job_frame *frame, struct buffer *out);
 
 /* Writes all of a module or stdin frame but its last `size` bytes, which the caller sends right

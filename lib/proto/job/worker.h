@@ -11,11 +11,13 @@
  *                          now or later
  *   job_worker_output, job_worker_progress ..., job_worker_finish
  * After every input: take events until there is none, then transmit until it gives 0, then look at
- * job_worker_wants() and job_worker_deadline(). Spec: docs/spec/job.md, "The worker". */
+ * job_worker_wants(), job_worker_deadline() and, after transmitting, events again. Spec:
+ * docs/spec/job.md, "The worker". */
 #ifndef JOB_WORKER_H
 #define JOB_WORKER_H
 
 #include "proto/job/frames.h"
+#include "proto/job/input.h"
 #include "proto/job/reader.h"
 #include "util/time.h"
 
@@ -24,11 +26,11 @@
 
 /* Bounds of one stream. A zeroed one is not usable: begin with job_worker_bounds_default. */
 struct job_worker_bounds {
-    uint64_t module_bytes_max;
-    uint64_t stdin_bytes_max;
+    struct worker_limits limits;      /* module_bytes and stdin_bytes are enforced here */
     size_t output_buffered_bytes_max; /* of frames not transmitted yet */
     nanos offer_timeout;              /* until the offer is whole */
-    nanos input_timeout;              /* between two pieces of module or stdin */
+    nanos input_timeout;              /* without a byte of the module or stdin */
+    uint64_t input_rate_min;          /* bytes a second, on the average, after input_timeout */
 };
 
 void job_worker_bounds_default(struct job_worker_bounds *ret_bounds);
@@ -40,11 +42,11 @@ enum job_worker_event_type {
     JOB_WORKER_STDIN_DATA, /* `data` */
     JOB_WORKER_STDIN_COMPLETE,
     JOB_WORKER_READY,
-    JOB_WORKER_CANCEL,   /* the client asked, or reset or broke the stream: stop the job. Where
-                            job_worker_connected, job_worker_finish still reaches it */
-    JOB_WORKER_LOST,     /* the connection is gone: the grace period begins */
+    JOB_WORKER_CANCEL, /* the client asked, or reset or broke the stream: stop the job, once. Where
+                          job_worker_connected, job_worker_finish still reaches it */
+    JOB_WORKER_LOST,   /* the connection is gone: the grace period begins */
     JOB_WORKER_WRITABLE, /* after an output that was not taken whole */
-    JOB_WORKER_REFUSED,  /* `refused`: the machine rejected by itself; no job came of it */
+    JOB_WORKER_REFUSED,  /* `refused`: the machine ended the offer, no job came of it */
 };
 
 struct job_worker_offer {
@@ -96,29 +98,26 @@ struct job_worker {
     struct manifest manifest;
     struct sha256_digest manifest_hash;
     bool want_summary;
+    bool only_fetch;
     bool resumed;
-    bool output_missing;
+    bool output_missing; /* resumed, and none is sent */
 
-    struct buffer attached; /* the module of the offer */
-    bool module_needed;
-    bool module_given; /* complete, or not needed */
-    uint64_t module_received;
-    struct hash *module_hash;
-    uint64_t stdin_size;
-    uint64_t stdin_received;
-    bool stdin_given;
-    struct hash *stdin_hash;
+    struct job_input module;
+    struct job_input stdin_input;
+    struct bytes attached; /* the module in the offer, borrowed while it is decided on */
+    nanos input_began;
 
-    bool cancel_due; /* events waiting to be given */
+    bool cancel_due; /* events to be given */
     bool cancel_given;
     bool lost_due;
     bool refused_due;
-    struct job_worker_refused refused;
+    bool writable_due;
     bool writable_wanted;
+    struct job_worker_refused refused;
 
     struct buffer out;
     uint64_t output_seq;
-    unsigned wants;
+    bool stop_reading;
 };
 
 void job_worker_init(struct job_worker *worker, const struct job_worker_bounds *bounds,
@@ -139,13 +138,16 @@ nanos job_worker_deadline(const struct job_worker *worker);
 MUST_CHECK bool job_worker_next_event(struct job_worker *worker,
                                       struct job_worker_event *ret_event);
 
-/* After JOB_WORKER_OFFER. PLASM_STATE at any other time, PLASM_NO_MEMORY. */
-MUST_CHECK int job_worker_have_module(struct job_worker *worker);
-MUST_CHECK int job_worker_need_module(struct job_worker *worker);
+/* After JOB_WORKER_OFFER. PLASM_STATE at any other time and for an offer that only fetches;
+ * PLASM_TOO_LARGE when module or stdin are over the bounds: the machine has rejected it then;
+ * PLASM_NO_MEMORY. */
+MUST_CHECK int job_worker_have_module(struct job_worker *worker, nanos now);
+MUST_CHECK int job_worker_need_module(struct job_worker *worker, nanos now);
 /* The job is known: `accepted.resumed` is said at once, whatever input comes is dropped. With
- * `with_output` its output follows from the beginning, else only state and receipt. */
-MUST_CHECK int job_worker_resume(struct job_worker *worker, uint64_t queue_position,
-                                 bool with_output);
+ * `with_output` its output follows from the beginning, else only state and receipt. `effective` are
+ * the limits it runs under; NULL: those of the manifest. PLASM_STATE, PLASM_NO_MEMORY. */
+MUST_CHECK int job_worker_resume(struct job_worker *worker, const struct job_limits *effective,
+                                 uint64_t queue_position, bool with_output);
 /* At any time before `accepted`. Texts are copied. `rejected` may leave out everything but the
  * code. The stream is then over. PLASM_STATE, PLASM_NO_MEMORY. */
 MUST_CHECK int job_worker_reject(struct job_worker *worker, const struct job_rejected *rejected);
