@@ -1,0 +1,148 @@
+// The node itself: a go-libp2p host that speaks QUIC alone, a Kademlia DHT under our own protocol
+// prefix and an echo protocol.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/libp2p/go-libp2p"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	record "github.com/libp2p/go-libp2p-record"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+)
+
+const (
+	echoProtocol   = "/phase/interop/echo/1.0.0"
+	valueNamespace = "interop"
+	refusedPrefix  = "refuse:"
+)
+
+type nodeOptions struct {
+	listen string
+	prefix string
+	mode   string
+}
+
+type node struct {
+	host    host.Host
+	dht     *dht.IpfsDHT
+	records signedRecords
+	hostile hostileServers
+}
+
+// interopValidator takes every value under /interop/ but those that ask to be refused, and
+// prefers the greatest in byte order, so that all implementations select alike.
+type interopValidator struct{}
+
+func (interopValidator) Validate(_ string, value []byte) error {
+	if bytes.HasPrefix(value, []byte(refusedPrefix)) {
+		return errors.New("the value asks to be refused")
+	}
+	return nil
+}
+
+func (interopValidator) Select(_ string, values [][]byte) (int, error) {
+	if len(values) == 0 {
+		return 0, errors.New("no values")
+	}
+	best := 0
+	for i := range values {
+		if bytes.Compare(values[i], values[best]) > 0 {
+			best = i
+		}
+	}
+	return best, nil
+}
+
+func newNode(ctx context.Context, options nodeOptions) (*node, error) {
+	mode := dht.ModeServer
+	switch options.mode {
+	case "server":
+	case "client":
+		mode = dht.ModeClient
+	default:
+		return nil, fmt.Errorf("mode %q is neither server nor client", options.mode)
+	}
+	h, err := libp2p.New(
+		libp2p.ListenAddrStrings(options.listen),
+		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+		libp2p.UserAgent("interop-go/1"),
+		libp2p.ProtocolVersion("interop/1.0.0"),
+	)
+	if err != nil {
+		return nil, err
+	}
+	table, err := dht.New(h,
+		dht.ProtocolPrefix(protocol.ID(options.prefix)),
+		dht.Mode(mode),
+		dht.Validator(record.NamespacedValidator{valueNamespace: interopValidator{}}),
+	)
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	// Without this the DHT never fills its table from the network beyond the peers it meets.
+	if err := table.Bootstrap(ctx); err != nil {
+		return nil, errors.Join(err, table.Close(), h.Close())
+	}
+	h.SetStreamHandler(echoProtocol, serveEcho)
+	n := &node{host: h, dht: table}
+	if err := n.records.watch(ctx, h); err != nil {
+		return nil, errors.Join(err, table.Close(), h.Close())
+	}
+	return n, nil
+}
+
+func (node *node) close() {
+	node.hostile.close()
+	node.dht.Close()
+	node.host.Close()
+}
+
+// serveEcho returns what it reads until the other side has finished writing.
+func serveEcho(stream network.Stream) {
+	if _, err := io.Copy(stream, stream); err != nil {
+		stream.Reset()
+		return
+	}
+	stream.Close()
+}
+
+// fullAddrs are the addresses with /p2p/<peer id> at the end, ready to be dialled.
+func (node *node) fullAddrs() []string {
+	self := peer.AddrInfo{ID: node.host.ID(), Addrs: node.host.Addrs()}
+	addrs, err := peer.AddrInfoToP2pAddrs(&self)
+	if err != nil {
+		return []string{}
+	}
+	texts := make([]string, 0, len(addrs))
+	for _, addr := range addrs {
+		texts = append(texts, addr.String())
+	}
+	return texts
+}
+
+// moduleVersion is the version of a module this program was built with.
+func moduleVersion(path string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	for _, module := range info.Deps {
+		if module.Path == path {
+			return strings.TrimPrefix(module.Version, "v")
+		}
+	}
+	return "unknown"
+}
