@@ -12,6 +12,15 @@ const char *runner_status_name(enum runner_status status) {
     return names[status];
 }
 
+void runner_compile_limits_default(struct runner_compile_limits *ret_limits) {
+    *ret_limits = (struct runner_compile_limits){
+        .module_bytes_max = UINT64_C(16) << 20,
+        .memory_bytes_max = UINT64_C(1) << 30,
+        .cpu_s_max = 10,
+        .image_bytes_max = UINT64_C(256) << 20,
+    };
+}
+
 bool runner_segment_next(struct bytes *segments, enum runner_stream *ret_stream,
                          struct bytes *ret_data) {
     struct cursor cursor = cursor_of(*segments);
@@ -91,10 +100,39 @@ static void check(struct cursor *cursor, bool holds) {
     }
 }
 
-static void load_decode(struct cursor *cursor, struct runner_load *load) {
+static enum runner_flavour take_flavour(struct cursor *cursor) {
     uint8_t flavour = cursor_u8(cursor);
     check(cursor, flavour == RUNNER_FLAVOUR_PLAIN || flavour == RUNNER_FLAVOUR_METERED);
-    load->flavour = (enum runner_flavour)flavour;
+    return (enum runner_flavour)flavour;
+}
+
+static struct bytes take_text(struct cursor *cursor) {
+    struct bytes text = take_sized(cursor);
+    check(cursor, text_is_valid(text));
+    return text;
+}
+
+static void compile_decode(struct cursor *cursor, struct runner_compile_message *compile) {
+    compile->token = cursor_u32(cursor);
+    compile->flavour = take_flavour(cursor);
+    compile->limits.module_bytes_max = cursor_u64(cursor);
+    compile->limits.memory_bytes_max = cursor_u64(cursor);
+    compile->limits.cpu_s_max = cursor_u64(cursor);
+    compile->limits.image_bytes_max = cursor_u64(cursor);
+    compile->module_size = cursor_u64(cursor);
+}
+
+static void compiled_decode(struct cursor *cursor, struct runner_compiled *compiled) {
+    uint8_t outcome = cursor_u8(cursor);
+    check(cursor, outcome == RUNNER_COMPILE_OK ||
+                      (outcome >= RUNNER_COMPILE_INVALID && outcome <= RUNNER_COMPILE_FAILED));
+    compiled->outcome = (enum runner_compile_outcome)outcome;
+    compiled->image_size = cursor_u64(cursor);
+    compiled->text = take_text(cursor);
+}
+
+static void load_decode(struct cursor *cursor, struct runner_load *load) {
+    load->flavour = take_flavour(cursor);
     load->image_size = cursor_u64(cursor);
 }
 
@@ -136,8 +174,7 @@ static void finished_decode(struct cursor *cursor, struct runner_finished *finis
     result->exit_code = has_code ? (int64_t)exit_code : -1;
     result->fuel = cursor_u64(cursor);
     result->wall_us = cursor_u64(cursor);
-    result->text = take_sized(cursor);
-    check(cursor, text_is_valid(result->text));
+    result->text = take_text(cursor);
     finished->segments = cursor_take(cursor, cursor->left.size);
     check(cursor, segments_are_valid(finished->segments));
 }
@@ -161,7 +198,14 @@ static void body_decode(struct cursor *cursor, struct runner_message *message) {
         message->exited.token = cursor_u32(cursor);
         message->exited.exit_code = cursor_u32(cursor);
         message->exited.signal = cursor_u32(cursor);
+        message->exited.cpu_us = cursor_u64(cursor);
         check(cursor, message->exited.exit_code <= 255 && message->exited.signal <= 255);
+        return;
+    case RUNNER_MESSAGE_COMPILE:
+        compile_decode(cursor, &message->compile);
+        return;
+    case RUNNER_MESSAGE_COMPILED:
+        compiled_decode(cursor, &message->compiled);
         return;
     case RUNNER_MESSAGE_LOAD:
         load_decode(cursor, &message->load);
@@ -228,6 +272,16 @@ static void finished_encode(const struct runner_finished *finished, struct write
     writer_bytes_put(writer, finished->segments);
 }
 
+static void compile_encode(const struct runner_compile_message *compile, struct writer *writer) {
+    writer_u32(writer, compile->token);
+    writer_u8(writer, (uint8_t)compile->flavour);
+    writer_u64(writer, compile->limits.module_bytes_max);
+    writer_u64(writer, compile->limits.memory_bytes_max);
+    writer_u64(writer, compile->limits.cpu_s_max);
+    writer_u64(writer, compile->limits.image_bytes_max);
+    writer_u64(writer, compile->module_size);
+}
+
 static void body_encode(const struct runner_message *message, struct writer *writer) {
     switch (message->type) {
     case RUNNER_MESSAGE_HELLO:
@@ -247,6 +301,15 @@ static void body_encode(const struct runner_message *message, struct writer *wri
         writer_u32(writer, message->exited.token);
         writer_u32(writer, message->exited.exit_code);
         writer_u32(writer, message->exited.signal);
+        writer_u64(writer, message->exited.cpu_us);
+        break;
+    case RUNNER_MESSAGE_COMPILE:
+        compile_encode(&message->compile, writer);
+        break;
+    case RUNNER_MESSAGE_COMPILED:
+        writer_u8(writer, (uint8_t)message->compiled.outcome);
+        writer_u64(writer, message->compiled.image_size);
+        put_sized(writer, message->compiled.text);
         break;
     case RUNNER_MESSAGE_LOAD:
         writer_u8(writer, (uint8_t)message->load.flavour);

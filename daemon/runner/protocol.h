@@ -5,17 +5,19 @@
  * endian, byte strings behind their uint32 length. Descriptors travel with their message by
  * SCM_RIGHTS. Nobody trusts the runner's side: plasmd drops a runner whose message does not decode.
  *
- *   plasmd -> zygote   SPAWN  +1 descriptor: the runner's end of a pair plasmd made
- *   zygote -> plasmd   HELLO once; SPAWNED +1 descriptor: the runner's pidfd; EXITED
+ *   plasmd -> zygote   SPAWN    +1 descriptor: the runner's end of a pair plasmd made
+ *                      COMPILE  +3: the compile process's end of such a pair, the module, and the
+ *                      memfd that the image is to be written to
+ *   zygote -> plasmd   HELLO once; SPAWNED +1 descriptor, the process's pidfd; EXITED
+ *   compile -> plasmd  COMPILED, then it exits
  *   plasmd -> runner   LOAD   +1 descriptor: the image; once, the first message
  *                      JOB    +1 descriptor where standard input is a file; one at a time
  *                      CANCEL with SIGUSR1 through the pidfd, where the runner computes
  *   runner -> plasmd   OUTPUT, any number; FINISHED, once a job, with the rest of the output
  *
  * LOAD and JOB may be sent before the runner exists: the socket keeps them. A failed LOAD is
- * answered with the status of the jobs that follow. A compile process has no messages: it reads the
- * module from descriptor 0, writes the image to 1, one line of text to 2, and exits with enum
- * runner_compile_outcome. Closing a socket ends the process at its other end. */
+ * answered with the status of the jobs that follow. Closing a socket ends the process at its other
+ * end. */
 #ifndef RUNNER_PROTOCOL_H
 #define RUNNER_PROTOCOL_H
 
@@ -68,7 +70,8 @@ const char *runner_status_name(enum runner_status status);
 
 enum runner_stream { RUNNER_STDOUT = 1, RUNNER_STDERR = 2 };
 
-/* What a compile process ends with: its exit code. Job status `compile` for all but FAILED. */
+/* What compiling came to; also the exit code of plasm-run --compile. Job status `compile` for all
+ * but FAILED. */
 enum runner_compile_outcome {
     RUNNER_COMPILE_OK = 0,
     RUNNER_COMPILE_INVALID = 10, /* not a valid module */
@@ -85,6 +88,9 @@ struct runner_compile_limits {
     uint64_t cpu_s_max;        /* RLIMIT_CPU */
     uint64_t image_bytes_max;  /* RLIMIT_FSIZE */
 };
+
+/* Defaults: 16 MiB, 1 GiB, 10 s, and 256 MiB for what comes of it. */
+void runner_compile_limits_default(struct runner_compile_limits *ret_limits);
 
 /* What a job may use. */
 struct runner_limits {
@@ -124,6 +130,8 @@ enum runner_message_type {
     RUNNER_MESSAGE_SPAWN = 2,
     RUNNER_MESSAGE_SPAWNED = 3,
     RUNNER_MESSAGE_EXITED = 4,
+    RUNNER_MESSAGE_COMPILE = 5,
+    RUNNER_MESSAGE_COMPILED = 6,
     RUNNER_MESSAGE_LOAD = 8,
     RUNNER_MESSAGE_JOB = 9,
     RUNNER_MESSAGE_CANCEL = 10,
@@ -137,9 +145,16 @@ struct runner_hello {
     uint32_t landlock_abi;
 };
 
-/* `token` is plasmd's number for the runner, in all three. */
+/* `token` is plasmd's number for the process, in all four. */
 struct runner_spawn {
     uint32_t token;
+};
+
+struct runner_compile_message {
+    uint32_t token;
+    enum runner_flavour flavour;
+    struct runner_compile_limits limits;
+    uint64_t module_size;
 };
 
 struct runner_spawned {
@@ -152,6 +167,13 @@ struct runner_exited {
     uint32_t token;
     uint32_t exit_code;
     uint32_t signal; /* 0: it exited by itself */
+    uint64_t cpu_us; /* processor time it took */
+};
+
+struct runner_compiled {
+    enum runner_compile_outcome outcome;
+    uint64_t image_size; /* when ok */
+    struct bytes text;   /* else why: as in runner_result */
 };
 
 struct runner_load {
@@ -199,6 +221,8 @@ struct runner_message {
         struct runner_spawn spawn;
         struct runner_spawned spawned;
         struct runner_exited exited;
+        struct runner_compile_message compile;
+        struct runner_compiled compiled;
         struct runner_load load;
         struct runner_job_message job;
         struct runner_cancel cancel;
