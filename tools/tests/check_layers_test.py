@@ -42,7 +42,9 @@ GOOD = {
     "sim/world.c": '#include "client/core/core.h"\n',
     "daemon/config.h": "",
     "daemon/main.c": '#include "config.h"\n#include "host/host.h"\n#include <unistd.h>\n',
-    "daemon/runner/run.c": "#include <wasmtime.h>\n",
+    "daemon/runner/run.c": '#include "runner/protocol.h"\n#include <wasmtime.h>\n',
+    "daemon/runner/protocol.h": '#include "util/bytes.h"\n',
+    "daemon/queue.c": '#include "runner/protocol.h"\n',
 }
 
 
@@ -123,6 +125,8 @@ class CheckLayers(unittest.TestCase):
         self.refuses("sim/a.c", '#include "host/host.h"\n', 1, "simulator must not touch host/")
         self.refuses("daemon/runner/a.c", '#include "identity/key.h"\n', 1, "no keys")
         self.refuses("daemon/runner/a.c", '#include "host/host.h"\n', 1, "no network")
+        self.refuses("sim/a.c", '#include "daemon/config.h"\n', 1, "layer 7")
+        self.refuses("cli/a.c", '#include "daemon/config.h"\n', 1, "layer 7")
 
     def test_way_of_writing(self):
         self.refuses("lib/util/a.c", '#include "bytes.h"\n', 1, "no such file under lib/")
