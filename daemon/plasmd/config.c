@@ -1,0 +1,470 @@
+/* Settings: the schema, the INI file, and values as people write them. */
+#include "plasmd/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "host/address.h"
+
+enum kind { KIND_NUMBER, KIND_BYTES, KIND_FLAG, KIND_TEXT, KIND_LISTEN, KIND_BOOTSTRAP, KIND_WORD };
+
+/* One setting. `words` of KIND_WORD in the order of the enum it sets. */
+struct setting {
+    const char *section;
+    const char *key;
+    enum kind kind;
+    size_t offset;
+    size_t size;
+    uint64_t min;
+    uint64_t max;
+    const char *words[5];
+    const char *shown; /* default, as one would write it */
+    const char *help;
+};
+
+#define FIELD(name) offsetof(struct config, name), sizeof(((struct config *)0)->name)
+#define MEBI        (UINT64_C(1) << 20)
+#define GIBI        (UINT64_C(1) << 30)
+
+static const struct setting settings[] = {
+    {"node",
+     "listen",
+     KIND_LISTEN,
+     FIELD(listen),
+     0,
+     0,
+     {NULL},
+     "/ip4/0.0.0.0/udp/4001/quic-v1, /ip6/::/udp/4001/quic-v1",
+     "addresses to listen on, separated by commas"},
+    {"node",
+     "bootstrap",
+     KIND_BOOTSTRAP,
+     FIELD(bootstrap),
+     0,
+     0,
+     {NULL},
+     "",
+     "peers to join the network through: multiaddrs or host[:port], separated by commas"},
+    {"node",
+     "state_dir",
+     KIND_TEXT,
+     FIELD(state_dir),
+     0,
+     0,
+     {NULL},
+     CONFIG_STATE_DIR_DEFAULT,
+     "where the identity, receipts and compiled modules are kept"},
+    {"node",
+     "runner",
+     KIND_TEXT,
+     FIELD(runner),
+     0,
+     0,
+     {NULL},
+     "",
+     "path of plasm-run; empty: beside plasmd, or in ../libexec/plasm"},
+    {"node",
+     "kad_protocol",
+     KIND_TEXT,
+     FIELD(kad_protocol),
+     0,
+     0,
+     {NULL},
+     "/phase/kad/1.0.0",
+     "protocol id of the DHT"},
+    {"node",
+     "ephemeral",
+     KIND_FLAG,
+     FIELD(ephemeral),
+     0,
+     0,
+     {NULL},
+     "no",
+     "a new identity at every start"},
+    {"node",
+     "price",
+     KIND_NUMBER,
+     FIELD(price),
+     0,
+     UINT64_C(1000000000),
+     {NULL},
+     "0",
+     "published price of a started second, in a unit of your own; 0 is free"},
+    {"log", "format", KIND_WORD, FIELD(log_format), 0, 0, {"text", "json"}, "text", "text or json"},
+    {"log",
+     "level",
+     KIND_WORD,
+     FIELD(log_level),
+     0,
+     0,
+     {"error", "warning", "info", "debug"},
+     "info",
+     "error, warning, info or debug"},
+    {"jobs",
+     "running",
+     KIND_NUMBER,
+     FIELD(jobs_running),
+     1,
+     1024,
+     {NULL},
+     "number of cores",
+     "jobs that run at the same time"},
+    {"jobs",
+     "queued",
+     KIND_NUMBER,
+     FIELD(jobs_queued),
+     0,
+     65536,
+     {NULL},
+     "1024",
+     "accepted jobs that wait; more are refused as busy"},
+    {"jobs",
+     "queued_per_client",
+     KIND_NUMBER,
+     FIELD(jobs_queued_per_client),
+     1,
+     65536,
+     {NULL},
+     "256",
+     "of them, of one client"},
+    {"jobs",
+     "queued_bytes",
+     KIND_BYTES,
+     FIELD(queued_bytes),
+     MEBI,
+     64 * GIBI,
+     {NULL},
+     "256M",
+     "modules and inputs of all jobs that have not ended"},
+    {"jobs",
+     "isolation",
+     KIND_WORD,
+     FIELD(isolation_per_job),
+     0,
+     0,
+     {"client", "job"},
+     "client",
+     "client: a process for each client and module; job: a process for each job"},
+    {"jobs",
+     "warm",
+     KIND_NUMBER,
+     FIELD(runners_warm),
+     0,
+     64,
+     {NULL},
+     "2",
+     "processes kept ready for the next client"},
+    {"jobs",
+     "lost_grace_ms",
+     KIND_NUMBER,
+     FIELD(lost_grace_ms),
+     0,
+     3600000,
+     {NULL},
+     "30000",
+     "how long a job runs on when its client's connection is lost"},
+    {"limits",
+     "memory_bytes",
+     KIND_BYTES,
+     FIELD(memory_bytes),
+     65536,
+     4 * GIBI,
+     {NULL},
+     "128M",
+     "memory of one job"},
+    {"limits",
+     "wall_ms",
+     KIND_NUMBER,
+     FIELD(wall_ms),
+     1,
+     86400000,
+     {NULL},
+     "30000",
+     "time of one job"},
+    {"limits",
+     "output_bytes",
+     KIND_BYTES,
+     FIELD(output_bytes),
+     0,
+     64 * GIBI,
+     {NULL},
+     "1M",
+     "standard output and error of one job together"},
+    {"limits",
+     "module_bytes",
+     KIND_BYTES,
+     FIELD(module_bytes),
+     8,
+     GIBI,
+     {NULL},
+     "16M",
+     "size of a module"},
+    {"limits",
+     "stdin_bytes",
+     KIND_BYTES,
+     FIELD(stdin_bytes),
+     0,
+     GIBI,
+     {NULL},
+     "16M",
+     "standard input of one job"},
+    {"limits",
+     "fuel",
+     KIND_NUMBER,
+     FIELD(fuel),
+     0,
+     UINT64_C(1) << 53,
+     {NULL},
+     "0",
+     "fuel of one metered job; 0 is no bound"},
+    {"limits",
+     "compile_cpu_s",
+     KIND_NUMBER,
+     FIELD(compile_cpu_s),
+     1,
+     3600,
+     {NULL},
+     "10",
+     "processor time to compile one module"},
+    {"limits",
+     "compile_memory_bytes",
+     KIND_BYTES,
+     FIELD(compile_memory_bytes),
+     64 * MEBI,
+     64 * GIBI,
+     {NULL},
+     "1G",
+     "memory to compile one module"},
+    {"limits",
+     "module_cache_bytes",
+     KIND_BYTES,
+     FIELD(module_cache_bytes),
+     MEBI,
+     1024 * GIBI,
+     {NULL},
+     "1G",
+     "disk for modules and compiled modules"},
+};
+
+void config_default(struct config *config) {
+    memset(config, 0, sizeof(*config));
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    config->jobs_running = cores > 0 ? (uint64_t)cores : 1;
+    config->log_level = LOG_LEVEL_INFO;
+    char fault[CONFIG_FAULT_SIZE];
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        bool computed = settings[i].offset == offsetof(struct config, jobs_running) ||
+                        settings[i].kind == KIND_LISTEN;
+        if (!computed && settings[i].shown[0] != '\0') {
+            (void)config_set(config, settings[i].section, settings[i].key, settings[i].shown,
+                             fault);
+        }
+    }
+}
+
+static bool fail(char fault[CONFIG_FAULT_SIZE], const char *key, const char *value,
+                 const char *wanted) {
+    snprintf(fault, CONFIG_FAULT_SIZE, "%s = %s: %s", key, value, wanted);
+    return false;
+}
+
+static bool parse_number(const char *value, bool bytes, uint64_t *ret_number) {
+    char *end = NULL;
+    errno = 0;
+    unsigned long long number = strtoull(value, &end, 10);
+    if (end == value || errno != 0 || value[0] == '-') {
+        return false;
+    }
+    static const char suffixes[] = "KMG";
+    const char *suffix = bytes && *end != '\0' ? strchr(suffixes, *end) : NULL;
+    unsigned shift = suffix != NULL ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
+    if (suffix != NULL) {
+        end++;
+    }
+    if (*end != '\0' || number > UINT64_MAX >> shift) {
+        return false;
+    }
+    *ret_number = (uint64_t)number << shift;
+    return true;
+}
+
+static bool set_number(const struct setting *setting, void *place, const char *value,
+                       char fault[CONFIG_FAULT_SIZE]) {
+    uint64_t number;
+    bool bytes = setting->kind == KIND_BYTES;
+    if (!parse_number(value, bytes, &number) || number < setting->min || number > setting->max) {
+        char wanted[160];
+        snprintf(wanted, sizeof(wanted), "must be a number from %llu to %llu%s",
+                 (unsigned long long)setting->min, (unsigned long long)setting->max,
+                 bytes ? ", K, M or G may follow" : "");
+        return fail(fault, setting->key, value, wanted);
+    }
+    memcpy(place, &number, sizeof(number));
+    return true;
+}
+
+static bool set_word(const struct setting *setting, void *place, const char *value,
+                     char fault[CONFIG_FAULT_SIZE]) {
+    for (size_t i = 0; setting->words[i] != NULL; i++) {
+        if (strcmp(setting->words[i], value) != 0) {
+            continue;
+        }
+        if (setting->size == sizeof(bool)) {
+            *(bool *)place = i != 0;
+        } else {
+            int number = (int)i;
+            memcpy(place, &number, sizeof(number));
+        }
+        return true;
+    }
+    return fail(fault, setting->key, value, setting->help);
+}
+
+static bool set_flag(const struct setting *setting, void *place, const char *value,
+                     char fault[CONFIG_FAULT_SIZE]) {
+    bool yes = strcmp(value, "yes") == 0 || strcmp(value, "true") == 0;
+    if (!yes && strcmp(value, "no") != 0 && strcmp(value, "false") != 0) {
+        return fail(fault, setting->key, value, "must be yes or no");
+    }
+    *(bool *)place = yes;
+    return true;
+}
+
+static bool add_listen(struct config *config, const char *value, char fault[CONFIG_FAULT_SIZE]) {
+    struct multiaddr address;
+    struct bytes id;
+    if (config->listen_count == CONFIG_LISTEN_MAX) {
+        return fail(fault, "listen", value, "too many addresses");
+    }
+    if (multiaddr_parse(bytes_of_string(value), &address) != 0 ||
+        multiaddr_to_quic(&address, &config->listen[config->listen_count], &id) != 0) {
+        return fail(fault, "listen", value, "must be like /ip4/0.0.0.0/udp/4001/quic-v1");
+    }
+    config->listen_count++;
+    return true;
+}
+
+static bool add_bootstrap(struct config *config, const char *value, char fault[CONFIG_FAULT_SIZE]) {
+    if (config->bootstrap_count == CONFIG_BOOTSTRAP_MAX) {
+        return fail(fault, "bootstrap", value, "too many addresses");
+    }
+    if (address_parse(bytes_of_string(value), &config->bootstrap[config->bootstrap_count]) != 0) {
+        return fail(fault, "bootstrap", value, "must be a multiaddr or host[:port]");
+    }
+    config->bootstrap_count++;
+    return true;
+}
+
+/* Each item of a list separated by commas. */
+static bool add_list(struct config *config, const struct setting *setting, const char *value,
+                     char fault[CONFIG_FAULT_SIZE]) {
+    char item[MULTIADDR_TEXT_MAX];
+    while (*value != '\0') {
+        size_t size = strcspn(value, ",");
+        size_t start = strspn(value, " \t");
+        size_t end = size;
+        while (end > start && (value[end - 1] == ' ' || value[end - 1] == '\t')) {
+            end--;
+        }
+        if (start < end) {
+            if (bytes_to_string(bytes_of(value + start, end - start), item, sizeof(item)) != 0) {
+                return fail(fault, setting->key, value, "is too long");
+            }
+            if (setting->kind == KIND_LISTEN ? !add_listen(config, item, fault)
+                                             : !add_bootstrap(config, item, fault)) {
+                return false;
+            }
+        }
+        value += value[size] == ',' ? size + 1 : size;
+    }
+    return true;
+}
+
+bool config_set(struct config *config, const char *section, const char *key, const char *value,
+                char fault[CONFIG_FAULT_SIZE]) {
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        const struct setting *setting = &settings[i];
+        if (strcmp(setting->section, section) != 0 || strcmp(setting->key, key) != 0) {
+            continue;
+        }
+        void *place = (char *)config + setting->offset;
+        switch (setting->kind) {
+        case KIND_NUMBER:
+        case KIND_BYTES:
+            return set_number(setting, place, value, fault);
+        case KIND_WORD:
+            return set_word(setting, place, value, fault);
+        case KIND_FLAG:
+            return set_flag(setting, place, value, fault);
+        case KIND_TEXT:
+            return bytes_to_string(bytes_of_string(value), place, setting->size) == 0 ||
+                   fail(fault, key, value, "is too long");
+        case KIND_LISTEN:
+        case KIND_BOOTSTRAP:
+            return add_list(config, setting, value, fault);
+        }
+    }
+    snprintf(fault, CONFIG_FAULT_SIZE, "there is no setting '%s' in section [%s]", key, section);
+    return false;
+}
+
+struct reading {
+    struct config *config;
+    bool failed;
+    char fault[CONFIG_FAULT_SIZE];
+};
+
+static int on_setting(void *context, const char *section, const char *key, const char *value) {
+    struct reading *reading = context;
+    if (!reading->failed && !config_set(reading->config, section, key, value, reading->fault)) {
+        reading->failed = true;
+    }
+    return !reading->failed;
+}
+
+bool config_read(struct config *config, const char *path, bool required,
+                 char fault[CONFIG_FAULT_SIZE]) {
+    struct reading reading = {.config = config};
+    int line = ini_parse(path, on_setting, &reading);
+    if (line == 0) {
+        return true;
+    }
+    if (line < 0) {
+        if (!required && errno == ENOENT) {
+            return true;
+        }
+        snprintf(fault, CONFIG_FAULT_SIZE, "%.200s: %s", path, strerror(errno));
+        return false;
+    }
+    snprintf(fault, CONFIG_FAULT_SIZE, "%.200s:%d: %.280s", path, line,
+             reading.failed ? reading.fault : "neither a [section] nor key = value");
+    return false;
+}
+
+bool config_finish(struct config *config, char fault[CONFIG_FAULT_SIZE]) {
+    if (config->listen_count == 0) {
+        if (!add_listen(config, "/ip4/0.0.0.0/udp/4001/quic-v1", fault) ||
+            !add_listen(config, "/ip6/::/udp/4001/quic-v1", fault)) {
+            return false;
+        }
+    }
+    if (config->state_dir[0] == '\0') {
+        return fail(fault, "state_dir", "", "must name a directory");
+    }
+    return true;
+}
+
+void config_print_schema(void) {
+    const char *section = "";
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        if (strcmp(section, settings[i].section) != 0) {
+            section = settings[i].section;
+            printf("%s[%s]\n", i > 0 ? "\n" : "", section);
+        }
+        printf("# %s\n# %s = %s\n", settings[i].help, settings[i].key, settings[i].shown);
+    }
+}

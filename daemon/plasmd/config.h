@@ -1,0 +1,66 @@
+/* The daemon's settings: one schema table for the file, the command line and the manual. */
+#ifndef DAEMON_CONFIG_H
+#define DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "plasmd/log.h"
+#include "util/netaddr.h"
+#include "wire/multiaddr.h"
+
+#define CONFIG_PATH_DEFAULT      "/etc/plasm/plasmd.conf"
+#define CONFIG_STATE_DIR_DEFAULT "/var/lib/plasm"
+#define CONFIG_PATH_SIZE         1024
+#define CONFIG_LISTEN_MAX        4
+#define CONFIG_BOOTSTRAP_MAX     32
+#define CONFIG_FAULT_SIZE        512
+
+struct config {
+    struct netaddr listen[CONFIG_LISTEN_MAX];
+    size_t listen_count;
+    struct multiaddr bootstrap[CONFIG_BOOTSTRAP_MAX];
+    size_t bootstrap_count;
+    char state_dir[CONFIG_PATH_SIZE];
+    char runner[CONFIG_PATH_SIZE]; /* plasm-run; "" looks beside plasmd and in libexec */
+    char kad_protocol[128];
+    char print_addresses[CONFIG_PATH_SIZE]; /* command line only */
+    bool ephemeral;
+    enum log_format log_format;
+    enum log_level log_level;
+
+    uint64_t jobs_running;
+    uint64_t jobs_queued;
+    uint64_t jobs_queued_per_client;
+    uint64_t queued_bytes;
+    uint64_t memory_bytes;
+    uint64_t wall_ms;
+    uint64_t output_bytes;
+    uint64_t module_bytes;
+    uint64_t stdin_bytes;
+    uint64_t fuel; /* 0: no bound */
+    uint64_t compile_cpu_s;
+    uint64_t compile_memory_bytes;
+    uint64_t module_cache_bytes;
+    uint64_t runners_warm;
+    uint64_t lost_grace_ms;
+    uint64_t price;
+    bool isolation_per_job;
+};
+
+/* limits.md's values; listens nowhere yet. */
+void config_default(struct config *config);
+/* Reads an INI file over what `config` has. False: `fault` says the file, line, and what is wrong
+ * and what would be right. A missing file is a fault only when `required`. */
+bool config_read(struct config *config, const char *path, bool required,
+                 char fault[CONFIG_FAULT_SIZE]);
+/* Sets one value by its key as in the file, "listen", "memory_bytes". */
+bool config_set(struct config *config, const char *section, const char *key, const char *value,
+                char fault[CONFIG_FAULT_SIZE]);
+/* Fills in what was left open (listen addresses), and checks what belongs together. */
+bool config_finish(struct config *config, char fault[CONFIG_FAULT_SIZE]);
+/* The whole schema with defaults and meanings, as a commented file. */
+void config_print_schema(void);
+
+#endif

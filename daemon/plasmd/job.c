@@ -1,0 +1,528 @@
+/* One run: compile if needed, wait for a runner, carry its output, sign its receipt. */
+#include "plasmd/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util/ensure.h"
+
+/* Everything is held back so long after the acceptance: a quick job answers with one write. */
+#define HOLD_TIME (1 * NANOS_MILLISECOND)
+/* Output that may wait in the daemon besides the machine's own bound: what the runner had read. */
+#define BACKLOG_MAX (256 * 1024)
+
+static struct bytes job_key(const struct peer_id *client, const char *job_id, uint8_t *room) {
+    memcpy(room, client->bytes, client->size);
+    memcpy(room + client->size, job_id, JOB_ID_SIZE);
+    return bytes_of(room, client->size + JOB_ID_SIZE);
+}
+
+struct job *job_find(struct worker *worker, const struct peer_id *client, const char *job_id) {
+    uint8_t room[JOB_KEY_SIZE];
+    return MAP_ENTRY(map_get(&worker->jobs, job_key(client, job_id, room)), struct job, node);
+}
+
+uint64_t worker_free_slots(const struct worker *worker) {
+    uint64_t running = worker->config->jobs_running;
+    return worker->job_count < running ? running - worker->job_count : 0;
+}
+
+static void job_free(struct job *job) {
+    struct worker *worker = job->worker;
+    struct list_node *node;
+    while ((node = list_first(&job->watchers)) != NULL) {
+        struct session *session = CONTAINER_OF(node, struct session, watcher);
+        list_remove(&job->watchers, node);
+        if (!session->owner) {
+            session_release(session);
+        }
+    }
+    struct session *owner = job->owner;
+    owner->owner = false;
+    heap_remove(&worker->deadlines, &job->deadline.node);
+    if (list_linked(&job->queued)) {
+        list_remove(&worker->queue, &job->queued);
+    }
+    map_remove(&worker->jobs, &job->node);
+    worker->job_count--;
+    if (job->module != NULL) {
+        module_release(job->module);
+    }
+    hash_free(job->stdout_hash);
+    hash_free(job->stderr_hash);
+    buffer_done(&job->backlog);
+    free(job);
+    session_release(owner);
+}
+
+static struct sha256_digest digest_of(const struct hash *hash) {
+    return hash != NULL ? hash_digest(hash) : sha256(bytes_of(NULL, 0));
+}
+
+static int fill_receipt(const struct job *job, struct receipt *receipt) {
+    struct worker *worker = job->worker;
+    const struct job_worker *machine = &job->owner->machine;
+    receipt_begin(&machine->manifest, &machine->manifest_hash, receipt);
+    receipt->stdout_hash = digest_of(job->stdout_hash);
+    receipt->stderr_hash = digest_of(job->stderr_hash);
+    receipt->exit_code = job->result.exit_code;
+    receipt->status = (enum job_status)job->result.status;
+    receipt->fuel = job->result.fuel;
+    receipt->wall_time_us = job->result.wall_us;
+    receipt->started_ms = (uint64_t)job->started_ms;
+    snprintf(receipt->runtime, sizeof(receipt->runtime), "%s", RUNNER_RUNTIME);
+    snprintf(receipt->arch, sizeof(receipt->arch), "%s", worker->arch);
+    snprintf(receipt->worker, sizeof(receipt->worker), "%s", worker->id_text);
+    return receipt_seal_result(receipt, &machine->manifest, &worker->memory);
+}
+
+struct signed_receipt {
+    struct receipt receipt;
+    struct buffer json;
+    uint8_t signature[ED25519_SIGNATURE_SIZE];
+    bool has_summary;
+    uint8_t summary[ED25519_SIGNATURE_SIZE];
+};
+
+static int sign(const struct job *job, struct signed_receipt *signed_receipt) {
+    struct worker *worker = job->worker;
+    struct fault fault = {.field = "", .text = ""};
+    int error = fill_receipt(job, &signed_receipt->receipt);
+    if (error == 0) {
+        error = receipt_encode(&signed_receipt->receipt, &signed_receipt->json, &fault);
+    }
+    if (error == 0) {
+        error = signer_receipt(worker->signer, buffer_bytes(&signed_receipt->json),
+                               signed_receipt->signature);
+    }
+    if (error == 0 && job->owner->machine.want_summary) {
+        struct buffer summary;
+        buffer_init(&summary, &worker->memory, SUMMARY_SIZE_MAX);
+        error = receipt_summary_encode(&signed_receipt->receipt, &summary);
+        if (error == 0) {
+            error = signer_summary(worker->signer, buffer_bytes(&summary), signed_receipt->summary);
+        }
+        buffer_done(&summary);
+        signed_receipt->has_summary = error == 0;
+    }
+    if (error != 0) {
+        daemon_log(LOG_LEVEL_ERROR, "No receipt for job %s: %s %s %s",
+                   job->owner->machine.manifest.job_id, plasm_error_message(error), fault.field,
+                   fault.text);
+    }
+    return error;
+}
+
+static void tell_watchers(struct job *job, const struct signed_receipt *signed_receipt, nanos now) {
+    struct worker *worker = job->worker;
+    struct job_finished finished = {
+        .receipt = buffer_bytes(&signed_receipt->json),
+        .signature = bytes_of(signed_receipt->signature, ED25519_SIGNATURE_SIZE),
+        .public_key = bytes_of(signer_public_key(worker->signer)->data, ED25519_PUBLIC_SIZE),
+        .message = bytes_of_string(job->result_text)};
+    if (signed_receipt->has_summary) {
+        finished.summary_signature = bytes_of(signed_receipt->summary, ED25519_SIGNATURE_SIZE);
+    }
+    struct list_node *node = list_first(&job->watchers);
+    while (node != NULL) {
+        struct session *session = CONTAINER_OF(node, struct session, watcher);
+        node = list_next(&job->watchers, node);
+        if (job_worker_finish(&session->machine, &finished) != 0) {
+            daemon_log(LOG_LEVEL_WARNING, "The result of job %s cannot be sent",
+                       session->machine.manifest.job_id);
+        }
+        session_pump(session, now);
+    }
+}
+
+/* The run is over and its output is with the machine: receipt, store, answer. */
+static void conclude(struct job *job, nanos now) {
+    struct worker *worker = job->worker;
+    const struct job_worker *machine = &job->owner->machine;
+    struct signed_receipt signed_receipt = {.has_summary = false};
+    buffer_init(&signed_receipt.json, &worker->memory, RECEIPT_SIZE_MAX);
+    job->phase = JOB_ENDED;
+    if (sign(job, &signed_receipt) == 0) {
+        daemon_log(LOG_LEVEL_INFO, "Signed receipt with Ed25519");
+        if (store_finished(worker->store, &job->owner->client, machine->manifest.job_id,
+                           buffer_bytes(&signed_receipt.json), signed_receipt.signature,
+                           signed_receipt.has_summary ? signed_receipt.summary : NULL) != 0) {
+            daemon_log(LOG_LEVEL_ERROR, "The receipt of job %s is not stored",
+                       machine->manifest.job_id);
+        }
+        bool heard = !list_empty(&job->watchers);
+        tell_watchers(job, &signed_receipt, now);
+        if (heard) {
+            daemon_log(LOG_LEVEL_INFO, "Job result sent to client");
+        }
+    }
+    buffer_done(&signed_receipt.json);
+    job_free(job);
+}
+
+/* Ends a job that never ran. */
+static void end_without_run(struct job *job, enum runner_status status, const char *text,
+                            nanos now) {
+    job->over = true;
+    job->started_ms = job->started_ms != 0 ? job->started_ms : host_unix_ms();
+    job->result = (struct runner_result){.status = status, .exit_code = EXIT_CODE_NONE};
+    snprintf(job->result_text, sizeof(job->result_text), "%s", text);
+    daemon_log(LOG_LEVEL_INFO, "Execution complete: status=%s, wall_time=0ms (%s)",
+               runner_status_name(status), text);
+    conclude(job, now);
+}
+
+static void seed_of(const struct job *job, uint8_t seed[RUNNER_SEED_SIZE]) {
+    struct sha256_digest question;
+    if (manifest_question_hash(&job->owner->machine.manifest, &job->worker->memory, &question) ==
+        0) {
+        memcpy(seed, question.bytes, RUNNER_SEED_SIZE);
+    }
+}
+
+/* Hands the job to a runner. PLASM_LIMIT: none is free. */
+static int submit(struct job *job, nanos now) {
+    struct worker *worker = job->worker;
+    struct session *owner = job->owner;
+    const struct manifest *manifest = &owner->machine.manifest;
+    uint8_t key[PEER_ID_SIZE_MAX + SHA256_SIZE];
+    memcpy(key, owner->client.bytes, owner->client.size);
+    memcpy(key + owner->client.size, manifest->module_hash.bytes, SHA256_SIZE);
+    struct runner_request request = {.key = bytes_of(key, owner->client.size + SHA256_SIZE),
+                                     .args = manifest->args,
+                                     .arg_count = manifest->arg_count,
+                                     .env = manifest->env,
+                                     .env_count = manifest->env_count,
+                                     .stdin_fd = -1,
+                                     .stdin_size = owner->input.size,
+                                     .limits = {.fuel = job->limits.fuel,
+                                                .memory_bytes = job->limits.memory_bytes,
+                                                .wall_ms = job->limits.wall_ms,
+                                                .output_bytes = job->limits.output_bytes},
+                                     .deterministic = manifest->profile == PROFILE_DETERMINISTIC_1,
+                                     .user = job};
+    module_image(job->module, job->flavour, &request.image_fd, &request.image_size);
+    if (request.deterministic) {
+        seed_of(job, request.seed);
+    }
+    int error = 0;
+    if (owner->input.size <= RUNNER_STDIN_INLINE_MAX) {
+        request.stdin_bytes = buffer_bytes(&owner->input);
+    } else {
+        error = runner_memfd(buffer_bytes(&owner->input), &request.stdin_fd);
+    }
+    if (error == 0) {
+        error = runner_client_submit(worker->runner, &request, now, &job->run);
+    }
+    if (request.stdin_fd >= 0) {
+        (void)close(request.stdin_fd);
+    }
+    return error;
+}
+
+static void run(struct job *job, nanos now) {
+    struct worker *worker = job->worker;
+    int error = submit(job, now);
+    if (error == PLASM_LIMIT || error == PLASM_STATE) {
+        if (!list_linked(&job->queued)) {
+            list_append(&worker->queue, &job->queued);
+        }
+        return;
+    }
+    if (list_linked(&job->queued)) {
+        list_remove(&worker->queue, &job->queued);
+    }
+    if (error != 0) {
+        end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
+        return;
+    }
+    job->phase = JOB_RUNNING;
+    job->started_ms = host_unix_ms();
+    worker->running++;
+    daemon_log(LOG_LEVEL_INFO, "Executing WASM module: %lluKB, timeout=%llus",
+               (unsigned long long)((job->owner->machine.manifest.module_size + 1023) / 1024),
+               (unsigned long long)((job->limits.wall_ms + 999) / 1000));
+}
+
+/* What comes next for a job that is not running; it may be gone afterwards. */
+static void advance(struct job *job, nanos now) {
+    struct worker *worker = job->worker;
+    bool transient = false;
+    int error = 0;
+    switch (module_state(job->module, job->flavour)) {
+    case MODULE_NONE:
+        job->phase = JOB_COMPILING;
+        error = module_compile(job->module, job->flavour, worker->runner, now);
+        if (error != 0 && error != PLASM_LIMIT && error != PLASM_STATE) {
+            end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
+        } else if (!list_linked(&job->queued)) {
+            list_append(&worker->queue, &job->queued);
+        }
+        break;
+    case MODULE_COMPILING:
+        job->phase = JOB_COMPILING;
+        if (!list_linked(&job->queued)) {
+            list_append(&worker->queue, &job->queued);
+        }
+        break;
+    case MODULE_FAILED: {
+        const char *text = module_fault(job->module, job->flavour, &transient);
+        end_without_run(job, transient ? RUNNER_STATUS_FAILED : RUNNER_STATUS_COMPILE, text, now);
+        break;
+    }
+    case MODULE_READY:
+        job->phase = JOB_WAITING;
+        if (worker->running < worker->config->jobs_running) {
+            run(job, now);
+        } else if (!list_linked(&job->queued)) {
+            list_append(&worker->queue, &job->queued);
+        }
+        break;
+    }
+}
+
+void jobs_schedule(struct worker *worker, nanos now) {
+    struct list_node *node = list_first(&worker->queue);
+    while (node != NULL) {
+        struct job *job = CONTAINER_OF(node, struct job, queued);
+        node = list_next(&worker->queue, node);
+        bool waits = job->phase == JOB_WAITING && worker->running >= worker->config->jobs_running;
+        if (!waits) {
+            advance(job, now);
+        }
+    }
+}
+
+static struct job *job_new(struct session *session, const struct job_limits *limits) {
+    struct worker *worker = session->worker;
+    const struct manifest *manifest = &session->machine.manifest;
+    struct job *job = calloc(1, sizeof(*job));
+    if (job == NULL) {
+        return NULL;
+    }
+    job->worker = worker;
+    job->limits = *limits;
+    job->deadline.kind = DEADLINE_JOB;
+    job->flavour = runner_flavour(manifest->profile == PROFILE_DETERMINISTIC_1, limits->fuel);
+    list_init(&job->watchers);
+    buffer_init(&job->backlog, &worker->memory, BACKLOG_MAX);
+    struct bytes key = job_key(&session->client, manifest->job_id, job->key);
+    if (map_put(&worker->jobs, &job->node, key) != 0) {
+        free(job);
+        return NULL;
+    }
+    worker->job_count++;
+    job->owner = session;
+    session->owner = true;
+    session->job = job;
+    list_append(&job->watchers, &session->watcher);
+    return job;
+}
+
+void job_start(struct session *session, nanos now) {
+    struct worker *worker = session->worker;
+    const struct manifest *manifest = &session->machine.manifest;
+    struct worker_limits limits;
+    worker_limits(worker, &limits);
+    struct job_limits effective;
+    struct module *module = NULL;
+    int error = manifest_fit(manifest, &limits, &effective, NULL);
+    if (error == 0 && job_find(worker, &session->client, manifest->job_id) != NULL) {
+        error = PLASM_CONFLICT;
+    }
+    if (error == 0) {
+        error = module_acquire(worker->modules, &manifest->module_hash, &module);
+    }
+    if (error == 0) {
+        error = store_accepted(worker->store, &session->client, manifest->job_id,
+                               &session->machine.manifest_hash,
+                               manifest->fetchable ? &manifest->fetch_hash : NULL, host_unix_ms());
+    }
+    struct job *job = error == 0 ? job_new(session, &effective) : NULL;
+    if (job == NULL) {
+        struct job_rejected rejected = {
+            .code = error == PLASM_CONFLICT ? JOB_REJECTED_CONFLICT : JOB_REJECTED_UNAVAILABLE,
+            .text = bytes_of_string(plasm_error_message(error != 0 ? error : PLASM_NO_MEMORY))};
+        (void)!job_worker_reject(&session->machine, &rejected);
+        if (module != NULL) {
+            module_release(module);
+        }
+        return;
+    }
+    job->module = module;
+    char hash[HASH_TEXT_SIZE];
+    hash_format(&manifest->module_hash, hash);
+    daemon_log(LOG_LEVEL_INFO, "Accepting job: module_hash=%s", hash);
+    error = job_worker_accept(&session->machine, &effective, worker->queue.size,
+                              nanos_add(now, HOLD_TIME));
+    if (error != 0) {
+        end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
+        return;
+    }
+    advance(job, now);
+}
+
+void job_cancel(struct job *job, nanos now) {
+    if (job->cancelled || job->over) {
+        return;
+    }
+    job->cancelled = true;
+    if (job->phase == JOB_RUNNING) {
+        runner_job_cancel(job->run, now);
+    } else {
+        end_without_run(job, RUNNER_STATUS_CANCELLED, "cancelled before it ran", now);
+    }
+}
+
+void job_lost(struct job *job, nanos now) {
+    if (job->over) {
+        return;
+    }
+    nanos grace = job->worker->config->lost_grace_ms * NANOS_MILLISECOND;
+    if (heap_set(&job->worker->deadlines, &job->deadline.node, nanos_add(now, grace)) != 0) {
+        job_cancel(job, now);
+    }
+}
+
+void job_expire(struct job *job, nanos now) {
+    job_cancel(job, now);
+}
+
+/* Moves output that waits on to the owner's machine; true when nothing waits any more. */
+static bool drain_backlog(struct job *job) {
+    while (job->backlog.size > 0) {
+        size_t taken = 0;
+        if (job_worker_output(&job->owner->machine, job->backlog_stream,
+                              buffer_bytes(&job->backlog), &taken) != 0) {
+            buffer_clear(&job->backlog); /* nobody is there to read it */
+            return true;
+        }
+        if (taken == 0) {
+            return false;
+        }
+        buffer_consume(&job->backlog, taken);
+    }
+    return true;
+}
+
+void job_writable(struct job *job, nanos now) {
+    if (!drain_backlog(job)) {
+        return;
+    }
+    if (job->over) {
+        conclude(job, now);
+    } else if (job->paused) {
+        job->paused = false;
+        runner_job_resume(job->run);
+    }
+}
+
+static void take_output(struct job *job, const struct runner_event_output *output, nanos now) {
+    struct hash **hash = output->stream == RUNNER_STDOUT ? &job->stdout_hash : &job->stderr_hash;
+    if (*hash == NULL) {
+        *hash = hash_new();
+        ENSURE(*hash != NULL);
+    }
+    hash_update(*hash, output->data);
+    enum job_stream stream = output->stream == RUNNER_STDOUT ? JOB_STDOUT : JOB_STDERR;
+    size_t taken = 0;
+    /* Two streams do not mix in the backlog: what is there goes first or ends the job. */
+    bool clear = drain_backlog(job);
+    if (clear && job_worker_output(&job->owner->machine, stream, output->data, &taken) != 0) {
+        taken = output->data.size;
+    }
+    if (taken < output->data.size) {
+        struct bytes rest = bytes_slice(output->data, taken, output->data.size);
+        if ((!clear && job->backlog_stream != stream) || buffer_append(&job->backlog, rest) != 0) {
+            daemon_log(LOG_LEVEL_WARNING, "Job %s: output overran its pause",
+                       job->owner->machine.manifest.job_id);
+            runner_job_cancel(job->run, now);
+        }
+        job->backlog_stream = stream;
+        if (!job->paused) {
+            job->paused = true;
+            runner_job_pause(job->run);
+        }
+    }
+    if (job->owner->stream != NULL) {
+        session_pump(job->owner, now);
+    }
+}
+
+static void take_finished(struct job *job, const struct runner_event_finished *finished,
+                          nanos now) {
+    struct worker *worker = job->worker;
+    worker->running--;
+    job->run = NULL;
+    job->over = true;
+    job->result = finished->result;
+    if (bytes_to_string(finished->result.text, job->result_text, sizeof(job->result_text)) != 0) {
+        job->result_text[0] = '\0';
+    }
+    unsigned long long wall_ms = (unsigned long long)((finished->result.wall_us + 999) / 1000);
+    if (finished->result.exit_code >= 0) {
+        daemon_log(LOG_LEVEL_INFO, "Execution complete: exit_code=%lld, wall_time=%llums",
+                   (long long)finished->result.exit_code, wall_ms);
+    } else {
+        daemon_log(LOG_LEVEL_INFO, "Execution complete: status=%s, wall_time=%llums (%s)",
+                   runner_status_name(finished->result.status), wall_ms, job->result_text);
+    }
+    if (drain_backlog(job)) {
+        conclude(job, now);
+    }
+}
+
+void jobs_runner_event(struct worker *worker, const struct runner_event *event, nanos now) {
+    char text[RUNNER_WALLS_TEXT_SIZE];
+    switch (event->type) {
+    case RUNNER_EVENT_STARTED:
+        worker->runner_ready = true;
+        runner_walls_text(event->started.walls, event->started.landlock_abi, text);
+        daemon_log(LOG_LEVEL_INFO, "Sandbox ready: %s", text);
+        jobs_schedule(worker, now);
+        break;
+    case RUNNER_EVENT_STOPPED:
+        worker->runner_ready = false;
+        daemon_log(LOG_LEVEL_ERROR, "Sandbox stopped: %s; starting it again", event->stopped.text);
+        break;
+    case RUNNER_EVENT_OUTPUT:
+        take_output(event->output.user, &event->output, now);
+        break;
+    case RUNNER_EVENT_FINISHED:
+        take_finished(event->finished.user, &event->finished, now);
+        jobs_schedule(worker, now);
+        break;
+    case RUNNER_EVENT_DIED:
+        daemon_log(event->died.busy ? LOG_LEVEL_WARNING : LOG_LEVEL_DEBUG, "Runner %ld died: %s",
+                   (long)event->died.pid, event->died.text);
+        break;
+    case RUNNER_EVENT_COMPILED:
+        daemon_log(LOG_LEVEL_DEBUG, "Module compiled in %llu ms of processor time: %s",
+                   (unsigned long long)(event->compiled.cpu_us / 1000),
+                   event->compiled.outcome == RUNNER_COMPILE_OK ? "ok" : event->compiled.text);
+        modules_compiled(worker->modules, &event->compiled);
+        jobs_schedule(worker, now);
+        break;
+    }
+}
+
+void jobs_free(struct worker *worker) {
+    struct map_node *node;
+    while ((node = map_next(&worker->jobs, NULL)) != NULL) {
+        job_free(CONTAINER_OF(node, struct job, node));
+    }
+}
+
+void worker_expire(struct worker *worker, nanos now) {
+    while (heap_deadline(&worker->deadlines) <= now) {
+        struct heap_node *node = heap_first(&worker->deadlines);
+        heap_remove(&worker->deadlines, node);
+        struct deadline *deadline = CONTAINER_OF(node, struct deadline, node);
+        if (deadline->kind == DEADLINE_SESSION) {
+            session_expire(CONTAINER_OF(deadline, struct session, deadline), now);
+        } else {
+            job_expire(CONTAINER_OF(deadline, struct job, deadline), now);
+        }
+    }
+}

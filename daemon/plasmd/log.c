@@ -1,0 +1,90 @@
+/* Writing log lines, one write a line. */
+#include "plasmd/log.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A line holds a text whose every byte was escaped, and its frame. */
+#define LINE_SIZE (6 * LOG_TEXT_MAX + 256)
+
+static enum log_format log_format = LOG_FORMAT_TEXT;
+static const char *const level_names[] = {"ERROR", "WARN", "INFO", "DEBUG"};
+
+static void write_line(const char *line, size_t size) {
+    while (size > 0) {
+        ssize_t written = write(STDERR_FILENO, line, size);
+        if (written <= 0) {
+            return; /* there is nowhere left to complain */
+        }
+        line += written;
+        size -= (size_t)written;
+    }
+}
+
+static size_t escape(const char *text, char *room) {
+    size_t size = 0;
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            room[size++] = '\\';
+        }
+        room[size++] = *text;
+    }
+    room[size] = '\0';
+    return size;
+}
+
+static void write_json(enum log_level level, const char *topic, const char *text) {
+    char escaped[2 * LOG_TEXT_MAX + 1];
+    (void)escape(text, escaped);
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    struct tm utc;
+    (void)gmtime_r(&now.tv_sec, &utc);
+    char time_text[32];
+    (void)strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &utc);
+    char line[LINE_SIZE];
+    int size = snprintf(line, sizeof(line),
+                        "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"topic\":\"%s\","
+                        "\"message\":\"%s\"}\n",
+                        time_text, now.tv_nsec / 1000000, level_names[level], topic, escaped);
+    write_line(line, size > 0 ? (size_t)size : 0);
+}
+
+static void write_event(void *context, enum log_level level, const char *topic, const char *text) {
+    (void)context;
+    if (log_format == LOG_FORMAT_JSON) {
+        write_json(level, topic, text);
+        return;
+    }
+    char line[LINE_SIZE];
+    bool own = topic[0] == '\0';
+    int size = snprintf(line, sizeof(line), "%s plasmd: %s%s%s\n", level_names[level], topic,
+                        own ? "" : ": ", text);
+    write_line(line, size > 0 ? (size_t)size : 0);
+}
+
+static struct log_sink sink = {.write = write_event, .level = LOG_LEVEL_INFO};
+
+void daemon_log_init(enum log_format format, enum log_level level) {
+    log_format = format;
+    sink.level = level;
+}
+
+void daemon_log(enum log_level level, const char *format, ...) {
+    if (level > sink.level) {
+        return;
+    }
+    char text[LOG_TEXT_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    log_event(&sink, level, "", "%s", text);
+}
+
+const struct log_sink *daemon_log_sink(void) {
+    return &sink;
+}

@@ -1,0 +1,16 @@
+/* The daemon's log: lines for people, or JSON objects, on standard error. */
+#ifndef DAEMON_LOG_H
+#define DAEMON_LOG_H
+
+#include "util/log.h"
+
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* Settings of the whole process. */
+void daemon_log_init(enum log_format format, enum log_level level);
+/* "INFO plasmd: <text>", or {"time","level","topic","message"}. */
+void daemon_log(enum log_level level, const char *format, ...) PRINTF_FORMAT(2, 3);
+/* The sink for the library's events; their topic is in the line: "DEBUG plasmd: kad: ...". */
+const struct log_sink *daemon_log_sink(void);
+
+#endif

@@ -1,0 +1,208 @@
+/* plasmd: the command line of the daemon. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "crypto/sign.h"
+#include "host/identity_file.h"
+#include "identity/peer_id.h"
+#include "plasmd/worker.h"
+#include "wire/multibase.h"
+
+#define EXIT_USAGE 2
+
+static const char usage[] =
+    "usage: plasmd [OPTIONS]                run a worker\n"
+    "       plasmd [OPTIONS] check-config   check the configuration and say what is wrong\n"
+    "       plasmd [OPTIONS] show-config    every setting with its default and meaning\n"
+    "       plasmd [OPTIONS] key show       peer id and public key\n"
+    "\n"
+    "  --config FILE            default /etc/plasm/plasmd.conf, which may be missing\n"
+    "  --listen MULTIADDR       repeatable; default /ip4/0.0.0.0/udp/4001/quic-v1 and IPv6's\n"
+    "  --bootstrap ADDRESS      repeatable: multiaddr or host[:port] of a node to join through\n"
+    "  --state-dir DIR          default /var/lib/plasm\n"
+    "  --ephemeral              a new identity, kept nowhere\n"
+    "  --log-format text|json\n"
+    "  --log-level error|warning|info|debug\n"
+    "  --print-addresses FILE   write the full multiaddrs there once listening\n"
+    "  --runner FILE            plasm-run, the sandbox's program\n"
+    "  --help, --version\n"
+    "\n"
+    "See plasmd(8) and plasmd.conf(5).\n";
+
+enum option_value {
+    OPTION_CONFIG = 256,
+    OPTION_LISTEN,
+    OPTION_BOOTSTRAP,
+    OPTION_STATE_DIR,
+    OPTION_EPHEMERAL,
+    OPTION_LOG_FORMAT,
+    OPTION_LOG_LEVEL,
+    OPTION_PRINT_ADDRESSES,
+    OPTION_RUNNER,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+static const struct option options[] = {
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"bootstrap", required_argument, NULL, OPTION_BOOTSTRAP},
+    {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
+    {"ephemeral", no_argument, NULL, OPTION_EPHEMERAL},
+    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"print-addresses", required_argument, NULL, OPTION_PRINT_ADDRESSES},
+    {"runner", required_argument, NULL, OPTION_RUNNER},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+/* The setting that an option is. */
+static const char *const settings[][3] = {
+    {"listen", "node", "listen"},       {"bootstrap", "node", "bootstrap"},
+    {"state-dir", "node", "state_dir"}, {"ephemeral", "node", "ephemeral"},
+    {"log-format", "log", "format"},    {"log-level", "log", "level"},
+    {"runner", "node", "runner"},
+};
+
+static int refuse(const char *text) {
+    (void)fprintf(stderr, "plasmd: %s\n", text);
+    return EXIT_USAGE;
+}
+
+static bool apply(struct config *config, const char *name, const char *value,
+                  char fault[CONFIG_FAULT_SIZE]) {
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        if (strcmp(settings[i][0], name) == 0) {
+            return config_set(config, settings[i][1], settings[i][2], value != NULL ? value : "yes",
+                              fault);
+        }
+    }
+    return true;
+}
+
+/* The file first, then the command line over it: lists that the command line gives replace. */
+static bool configure(struct config *config, int argc, char **argv, char fault[CONFIG_FAULT_SIZE]) {
+    const char *path = NULL;
+    bool listens = false;
+    bool bootstraps = false;
+    int option;
+    int index = 0;
+    opterr = 0;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
+        path = option == OPTION_CONFIG ? optarg : path;
+        listens = listens || option == OPTION_LISTEN;
+        bootstraps = bootstraps || option == OPTION_BOOTSTRAP;
+    }
+    config_default(config);
+    if (!config_read(config, path != NULL ? path : CONFIG_PATH_DEFAULT, path != NULL, fault)) {
+        return false;
+    }
+    config->listen_count = listens ? 0 : config->listen_count;
+    config->bootstrap_count = bootstraps ? 0 : config->bootstrap_count;
+    const char *environment = getenv("PLASM_BOOTSTRAP");
+    if (config->bootstrap_count == 0 && !bootstraps && environment != NULL &&
+        !config_set(config, "node", "bootstrap", environment, fault)) {
+        return false;
+    }
+    optind = 1;
+    while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
+        if (option == OPTION_PRINT_ADDRESSES) {
+            snprintf(config->print_addresses, sizeof(config->print_addresses), "%s", optarg);
+        } else if (option != '?' && !apply(config, options[index].name, optarg, fault)) {
+            return false;
+        }
+    }
+    return config_finish(config, fault);
+}
+
+static int show_key(const struct config *config) {
+    char path[CONFIG_PATH_SIZE + 32];
+    snprintf(path, sizeof(path), "%s/identity.key", config->state_dir);
+    struct ed25519_secret secret;
+    int error = identity_file_read(path, &secret);
+    if (error != 0) {
+        (void)fprintf(stderr, "plasmd: %s: %s\n", path,
+                      error == PLASM_IO ? strerror(errno)
+                      : error == PLASM_NOT_FOUND
+                          ? "there is no key yet: plasmd makes one at its first start"
+                          : plasm_error_message(error));
+        return 1;
+    }
+    struct public_key key;
+    struct peer_id id;
+    char id_text[PEER_ID_TEXT_MAX];
+    char key_text[64];
+    public_key_from_ed25519(secret.public_key, &key);
+    peer_id_from_key(&key, &id);
+    peer_id_format(&id, id_text);
+    error =
+        base64_encode(bytes_of(secret.public_key, ED25519_PUBLIC_SIZE), key_text, sizeof(key_text));
+    ed25519_done(&secret);
+    printf("peer id     %s\npublic key  %s\n", id_text, error == 0 ? key_text : "");
+    return 0;
+}
+
+static int run_command(struct config *config, int count, char **words) {
+    if (count == 0) {
+        return worker_run(config);
+    }
+    if (count == 1 && strcmp(words[0], "check-config") == 0) {
+        printf("The configuration is good.\n");
+        return 0;
+    }
+    if (count == 1 && strcmp(words[0], "show-config") == 0) {
+        config_print_schema();
+        return 0;
+    }
+    if (count == 2 && strcmp(words[0], "key") == 0 && strcmp(words[1], "show") == 0) {
+        return show_key(config);
+    }
+    return refuse("no such command; see plasmd --help");
+}
+
+int main(int argc, char **argv) {
+    int option;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (option == OPTION_HELP) {
+            printf("%s", usage);
+            return 0;
+        }
+        if (option == OPTION_VERSION) {
+            printf("plasmd %s\n", WORKER_VERSION);
+            return 0;
+        }
+        if (option == '?') {
+            char text[160];
+            snprintf(text, sizeof(text),
+                     "%.100s: unknown option, or its value is missing; "
+                     "see plasmd --help",
+                     argv[optind - 1]);
+            return refuse(text);
+        }
+    }
+    if (crypto_init() != 0) {
+        return refuse("the cryptographic libraries cannot start");
+    }
+    struct config *config = malloc(sizeof(*config));
+    char fault[CONFIG_FAULT_SIZE];
+    int code = EXIT_USAGE;
+    if (config == NULL) {
+        return refuse("out of memory");
+    }
+    if (configure(config, argc, argv, fault)) {
+        daemon_log_init(config->log_format, config->log_level);
+        code = run_command(config, argc - optind, argv + optind);
+    } else {
+        (void)refuse(fault);
+    }
+    free(config);
+    return code;
+}

@@ -1,0 +1,404 @@
+/* One client's job stream: reads the offer and its bytes, decides on admission, carries output. */
+#include "plasmd/job.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "util/ensure.h"
+
+#define PUMP_SIZE_MAX (64 * 1024)
+
+static void free_session(struct session *session) {
+    struct worker *worker = session->worker;
+    heap_remove(&worker->deadlines, &session->deadline.node);
+    list_remove(&worker->sessions, &session->node);
+    worker->held_bytes -= session->held_bytes;
+    job_worker_done(&session->machine);
+    buffer_done(&session->module);
+    buffer_done(&session->input);
+    block_unref(session->unsent);
+    free(session);
+}
+
+void session_release(struct session *session) {
+    session->job = NULL;
+    if (session->stream == NULL) {
+        free_session(session);
+    }
+}
+
+/* The stream is over; the session stays while its job needs it. */
+static void detach(struct session *session, nanos now) {
+    if (session->stream != NULL) {
+        *peer_stream_user(session->stream) = NULL;
+        session->stream = NULL;
+    }
+    struct job *job = session->job;
+    if (job == NULL) {
+        free_session(session);
+        return;
+    }
+    list_remove(&job->watchers, &session->watcher);
+    bool alone = list_empty(&job->watchers);
+    if (!session->owner) {
+        free_session(session);
+    }
+    if (alone) {
+        job_lost(job, now);
+    }
+}
+
+/* Ends the stream without a word; session_pump sees to the rest. */
+static void drop_stream(struct session *session) {
+    if (session->stream != NULL) {
+        *peer_stream_user(session->stream) = NULL;
+        drop_stream(session);
+    }
+}
+
+static void set_deadline(struct session *session) {
+    nanos deadline = job_worker_deadline(&session->machine);
+    if (heap_set(&session->worker->deadlines, &session->deadline.node, deadline) != 0) {
+        daemon_log(LOG_LEVEL_ERROR, "Out of memory: a timer is lost");
+    }
+}
+
+/* Sends what the machine has; false when the stream is full or gone. */
+static bool send_block(struct session *session) {
+    size_t size = session->unsent != NULL ? session->unsent->size - session->unsent_offset : 0;
+    size_t accepted = 0;
+    int error = peer_stream_write(session->stream, session->unsent, session->unsent_offset, size,
+                                  session->unsent_fin, &accepted);
+    if (error != 0) {
+        return false; /* the stream's end is reported by the peer */
+    }
+    session->unsent_offset += accepted;
+    if (accepted < size) {
+        return false;
+    }
+    session->fin_sent = session->unsent_fin;
+    block_unref(session->unsent);
+    session->unsent = NULL;
+    session->unsent_offset = 0;
+    return true;
+}
+
+/* Fills `unsent` with what the machine has; false when it has nothing, or memory is out. */
+static bool fill_block(struct session *session, nanos now) {
+    size_t pending = job_worker_pending(&session->machine, now);
+    size_t size = pending < PUMP_SIZE_MAX ? pending : PUMP_SIZE_MAX;
+    if (size > 0) {
+        session->unsent = block_new(&session->worker->memory, size);
+        if (session->unsent == NULL) {
+            drop_stream(session);
+            return false;
+        }
+        size_t given =
+            job_worker_transmit(&session->machine, (struct span){session->unsent->data, size}, now);
+        ENSURE(given == size);
+    }
+    session->unsent_fin = (job_worker_wants(&session->machine) & JOB_WANTS_FIN) != 0 &&
+                          job_worker_pending(&session->machine, now) == 0;
+    return size > 0 || session->unsent_fin;
+}
+
+static void transmit(struct session *session, nanos now) {
+    while (session->stream != NULL && !session->fin_sent) {
+        if (session->unsent == NULL && !session->unsent_fin && !fill_block(session, now)) {
+            break;
+        }
+        if (!send_block(session)) {
+            break;
+        }
+    }
+}
+
+static uint64_t held_max(const struct worker *worker) {
+    return worker->config->queued_bytes;
+}
+
+/* Counts bytes a session keeps; false when all clients together hold too much. */
+static bool hold(struct session *session, struct buffer *place, struct bytes data) {
+    struct worker *worker = session->worker;
+    if (data.size > held_max(worker) - worker->held_bytes || buffer_append(place, data) != 0) {
+        return false;
+    }
+    session->held_bytes += data.size;
+    worker->held_bytes += data.size;
+    return true;
+}
+
+static void reject(struct session *session, enum job_rejection code, const char *text) {
+    struct job_rejected rejected = {.code = code, .text = bytes_of_string(text)};
+    if (code == JOB_REJECTED_BUSY) {
+        rejected.retry_after_ms = 1000;
+    }
+    daemon_log(LOG_LEVEL_INFO, "Job rejected: %s: %s", job_rejection_name(code), text);
+    if (job_worker_reject(&session->machine, &rejected) != 0) {
+        drop_stream(session);
+    }
+}
+
+static void reject_fault(struct session *session, enum job_rejection code,
+                         const struct fault *fault) {
+    struct worker_limits limits;
+    worker_limits(session->worker, &limits);
+    daemon_log(LOG_LEVEL_INFO, "Job rejected: %s: %s %s", job_rejection_name(code), fault->field,
+               fault->text);
+    if (job_worker_reject_fault(&session->machine, code, fault, &limits) != 0) {
+        drop_stream(session);
+    }
+}
+
+/* Gives the receipt of a job that is over. */
+static void give_receipt(struct session *session, const struct store_job *known) {
+    struct job_finished finished = {
+        .receipt = bytes_of_string(known->receipt),
+        .signature = bytes_of(known->signature, ED25519_SIGNATURE_SIZE),
+        .public_key =
+            bytes_of(signer_public_key(session->worker->signer)->data, ED25519_PUBLIC_SIZE)};
+    if (known->has_summary) {
+        finished.summary_signature = bytes_of(known->summary, ED25519_SIGNATURE_SIZE);
+    }
+    if (job_worker_resume(&session->machine, NULL, 0, false) != 0 ||
+        job_worker_finish(&session->machine, &finished) != 0) {
+        drop_stream(session);
+    }
+}
+
+/* The same job again: its state or its receipt, never a second run. True when it was known. */
+static bool answer_known(struct session *session, const struct job_worker_offer *offer) {
+    struct worker *worker = session->worker;
+    const char *job_id = offer->manifest->job_id;
+    struct job *job = job_find(worker, &session->client, job_id);
+    if (job != NULL) {
+        if (!sha256_equal(&job->owner->machine.manifest_hash, &offer->manifest_hash)) {
+            reject(session, JOB_REJECTED_CONFLICT, "this job id is another job's");
+        } else if (job_worker_resume(&session->machine, &job->limits, 0, false) == 0) {
+            session->job = job;
+            list_append(&job->watchers, &session->watcher);
+            heap_remove(&worker->deadlines, &job->deadline.node);
+        }
+        return true;
+    }
+    struct store_job known;
+    if (store_find(worker->store, &session->client, job_id, &known) != 0) {
+        return false;
+    }
+    if (!sha256_equal(&known.manifest_hash, &offer->manifest_hash)) {
+        reject(session, JOB_REJECTED_CONFLICT, "this job id is another job's");
+    } else if (!known.finished) {
+        reject(session, JOB_REJECTED_LOST, "the job was lost when the worker stopped");
+    } else {
+        give_receipt(session, &known);
+    }
+    store_job_done(&known);
+    return true;
+}
+
+/* How many jobs of this client wait or run. */
+static size_t jobs_of(const struct worker *worker, const struct peer_id *client) {
+    size_t count = 0;
+    for (struct list_node *node = list_first(&worker->sessions); node != NULL;
+         node = list_next(&worker->sessions, node)) {
+        const struct session *other = CONTAINER_OF(node, struct session, node);
+        count += other->owner && peer_id_equal(&other->client, client);
+    }
+    return count;
+}
+
+/* May this job come in? Rejects where not. */
+static bool admit(struct session *session, const struct job_worker_offer *offer) {
+    struct worker *worker = session->worker;
+    const struct config *config = worker->config;
+    struct fault fault;
+    struct job_limits effective;
+    struct worker_limits limits;
+    worker_limits(worker, &limits);
+    if (worker->stopping || !worker->runner_ready) {
+        reject(session, JOB_REJECTED_UNAVAILABLE,
+               worker->stopping ? "the worker is stopping" : "the sandbox is starting");
+        return false;
+    }
+    if (manifest_check_time(offer->manifest, host_unix_ms() / 1000, &fault) != 0) {
+        reject_fault(session, JOB_REJECTED_EXPIRED, &fault);
+        return false;
+    }
+    if (manifest_fit_node(offer->manifest, worker->arch, RUNNER_RUNTIME, &fault) != 0) {
+        reject_fault(session, JOB_REJECTED_UNSUPPORTED, &fault);
+        return false;
+    }
+    if (manifest_fit(offer->manifest, &limits, &effective, &fault) != 0) {
+        reject_fault(session, JOB_REJECTED_LIMIT, &fault);
+        return false;
+    }
+    if (worker->job_count >= config->jobs_running + config->jobs_queued) {
+        reject(session, JOB_REJECTED_BUSY, "the queue is full");
+        return false;
+    }
+    if (jobs_of(worker, &session->client) >= config->jobs_queued_per_client) {
+        reject(session, JOB_REJECTED_BUSY, "too many of your jobs are waiting here");
+        return false;
+    }
+    if (offer->stdin_size + offer->manifest->module_size > held_max(worker) - worker->held_bytes) {
+        reject(session, JOB_REJECTED_BUSY, "too many bytes are waiting here");
+        return false;
+    }
+    return true;
+}
+
+static void take_offer(struct session *session, const struct job_worker_offer *offer, nanos now) {
+    struct worker *worker = session->worker;
+    daemon_log(LOG_LEVEL_INFO, "Job offer received: job_id=%s", offer->manifest->job_id);
+    if (answer_known(session, offer)) {
+        return;
+    }
+    if (offer->only_fetch) {
+        reject(session, JOB_REJECTED_NOT_FOUND, "there is no such job of yours");
+        return;
+    }
+    if (!admit(session, offer)) {
+        return;
+    }
+    bool held = modules_hold(worker->modules, &offer->manifest->module_hash);
+    int error = held ? job_worker_have_module(&session->machine, now)
+                     : job_worker_need_module(&session->machine, now);
+    if (error != 0) {
+        reject(session, JOB_REJECTED_UNAVAILABLE, "out of memory");
+    }
+}
+
+static void take_event(struct session *session, const struct job_worker_event *event, nanos now) {
+    struct worker *worker = session->worker;
+    switch (event->type) {
+    case JOB_WORKER_OFFER:
+        take_offer(session, &event->offer, now);
+        break;
+    case JOB_WORKER_MODULE_DATA:
+        if (!hold(session, &session->module, event->data)) {
+            reject(session, JOB_REJECTED_BUSY, "no memory for the module");
+        }
+        break;
+    case JOB_WORKER_MODULE_COMPLETE:
+        if (modules_put(worker->modules, &session->machine.manifest.module_hash,
+                        buffer_bytes(&session->module)) != 0) {
+            reject(session, JOB_REJECTED_BUSY, "no memory for the module");
+        }
+        buffer_done(&session->module);
+        break;
+    case JOB_WORKER_STDIN_DATA:
+        if (!hold(session, &session->input, event->data)) {
+            reject(session, JOB_REJECTED_BUSY, "no memory for standard input");
+        }
+        break;
+    case JOB_WORKER_STDIN_COMPLETE:
+        break;
+    case JOB_WORKER_READY:
+        job_start(session, now);
+        break;
+    case JOB_WORKER_CANCEL:
+        if (session->job != NULL && session->owner) {
+            job_cancel(session->job, now);
+        }
+        break;
+    case JOB_WORKER_LOST:
+        break; /* detach() has seen to it */
+    case JOB_WORKER_WRITABLE:
+        if (session->job != NULL && session->owner) {
+            job_writable(session->job, now);
+        }
+        break;
+    case JOB_WORKER_REFUSED:
+        daemon_log(LOG_LEVEL_INFO, "Job refused: %s: %s %s",
+                   job_rejection_name(event->refused.code),
+                   event->refused.fault.field != NULL ? event->refused.fault.field : "offer",
+                   event->refused.fault.text != NULL ? event->refused.fault.text : "");
+        break;
+    }
+}
+
+static void take_events(struct session *session, nanos now) {
+    struct job_worker_event event;
+    while (job_worker_next_event(&session->machine, &event)) {
+        take_event(session, &event, now);
+    }
+}
+
+void session_pump(struct session *session, nanos now) {
+    bool attached = session->stream != NULL;
+    do {
+        take_events(session, now);
+        transmit(session, now);
+    } while (session->machine.writable_due);
+    if (attached && session->stream == NULL) {
+        detach(session, now);
+        return;
+    }
+    set_deadline(session);
+}
+
+void session_opened(struct worker *worker, struct peer_stream *stream, nanos now) {
+    struct session *session = calloc(1, sizeof(*session));
+    if (session == NULL) {
+        peer_stream_close(stream, 0);
+        return;
+    }
+    session->worker = worker;
+    session->stream = stream;
+    session->client = *peer_connection_id(peer_stream_connection(stream));
+    session->deadline.kind = DEADLINE_SESSION;
+    buffer_init(&session->module, &worker->memory, (size_t)worker->config->module_bytes);
+    buffer_init(&session->input, &worker->memory, (size_t)worker->config->stdin_bytes);
+    struct job_worker_bounds bounds;
+    job_worker_bounds_default(&bounds);
+    worker_limits(worker, &bounds.limits);
+    job_worker_init(&session->machine, &bounds, &worker->memory, now);
+    list_append(&worker->sessions, &session->node);
+    *peer_stream_user(stream) = session;
+    set_deadline(session);
+}
+
+static void stream_closed(struct session *session, int error, nanos now) {
+    if (error == PLASM_RESET) {
+        job_worker_receive_reset(&session->machine);
+    } else {
+        job_worker_receive_lost(&session->machine);
+    }
+    take_events(session, now);
+    detach(session, now);
+}
+
+void session_event(struct worker *worker, const struct peer_event *event, nanos now) {
+    (void)worker;
+    struct session *session = *peer_stream_user(event->stream);
+    if (session == NULL) {
+        if (event->type == PEER_EVENT_STREAM_DATA) {
+            peer_stream_consume(event->stream, event->data.size);
+        }
+        return;
+    }
+    switch (event->type) {
+    case PEER_EVENT_STREAM_DATA:
+        job_worker_receive(&session->machine, event->data, now);
+        take_events(session, now);
+        peer_stream_consume(event->stream, event->data.size);
+        if (event->fin) {
+            job_worker_receive_fin(&session->machine);
+        }
+        session_pump(session, now);
+        break;
+    case PEER_EVENT_STREAM_WRITABLE:
+        session_pump(session, now);
+        break;
+    case PEER_EVENT_STREAM_CLOSED:
+        stream_closed(session, event->error, now);
+        break;
+    default:
+        break;
+    }
+}
+
+void session_expire(struct session *session, nanos now) {
+    job_worker_expire(&session->machine, now);
+    session_pump(session, now);
+}

@@ -1,0 +1,488 @@
+/* Setting a worker up, keeping it announced, and taking it down. */
+#include "plasmd/worker.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "host/identity_file.h"
+#include "plasmd/job.h"
+#include "proto/capability/capability.h"
+#include "proto/kad/limits.h"
+#include "util/ensure.h"
+
+#define PUBLISH_INTERVAL_MS 60000
+/* A record is renewed when it has so long to live. */
+#define CAPABILITY_RENEW_S (CAPABILITY_LIFE_S / 2)
+#define RESTART_PAUSE_MS   1000
+#define FAULT_SIZE         512
+#define STATE_PATH_SIZE    (CONFIG_PATH_SIZE + 32)
+#define RUNNERS_PER_SLOT   4
+
+static bool complain(const char *what, const char *why) {
+    daemon_log(LOG_LEVEL_ERROR, "%s: %s", what, why);
+    return false;
+}
+
+/* Tells systemd, where it asked for it. */
+static void notify(const char *state) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path == NULL || strlen(path) >= sizeof(address.sun_path)) {
+        return;
+    }
+    memcpy(address.sun_path, path, strlen(path));
+    if (path[0] == '@') {
+        address.sun_path[0] = '\0'; /* the abstract namespace */
+    }
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd >= 0) {
+        (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+        (void)close(fd);
+    }
+}
+
+void worker_limits(const struct worker *worker, struct worker_limits *ret_limits) {
+    const struct config *config = worker->config;
+    *ret_limits = (struct worker_limits){.job = {.fuel = config->fuel,
+                                                 .memory_bytes = config->memory_bytes,
+                                                 .wall_ms = config->wall_ms,
+                                                 .output_bytes = config->output_bytes},
+                                         .module_bytes = config->module_bytes,
+                                         .stdin_bytes = config->stdin_bytes};
+}
+
+static void publish_capability(struct worker *worker) {
+    const struct config *config = worker->config;
+    struct capability capability = {.worker = worker->id,
+                                    .profiles = {"wasip1", "deterministic/1"},
+                                    .profile_count = 2,
+                                    .limits = {.fuel = config->fuel,
+                                               .memory_bytes = config->memory_bytes,
+                                               .wall_ms = config->wall_ms,
+                                               .output_bytes = config->output_bytes,
+                                               .module_bytes = config->module_bytes,
+                                               .stdin_bytes = config->stdin_bytes},
+                                    .price = config->price,
+                                    .expires_s = host_unix_ms() / 1000 + CAPABILITY_LIFE_S};
+    snprintf(capability.arch, sizeof(capability.arch), "%s", worker->arch);
+    snprintf(capability.runtime, sizeof(capability.runtime), "%s", RUNNER_RUNTIME);
+    capability.free_slots = capability_bucket(worker_free_slots(worker));
+    capability.address_count = worker->address_count;
+    memcpy(capability.addresses, worker->addresses,
+           worker->address_count * sizeof(worker->addresses[0]));
+    uint64_t seq = (uint64_t)host_unix_ms() * 1000;
+    worker->capability_seq = seq > worker->capability_seq ? seq : worker->capability_seq + 1;
+    capability.seq = worker->capability_seq;
+    struct buffer payload;
+    buffer_init(&payload, &worker->memory, CAPABILITY_PAYLOAD_SIZE_MAX);
+    int error = capability_encode(&capability, &payload);
+    if (error == 0) {
+        error = peer_set_capability(host_peer(worker->host), buffer_bytes(&payload), host_now());
+    }
+    buffer_done(&payload);
+    if (error != 0) {
+        daemon_log(LOG_LEVEL_ERROR, "The capability record cannot be made: %s",
+                   plasm_error_message(error));
+    }
+}
+
+static void provide_tag(struct worker *worker, const char *tag) {
+    uint8_t key[CONTENT_KEY_SIZE];
+    uint64_t request;
+    content_key(bytes_of_string(tag), key);
+    if (peer_provide(host_peer(worker->host), BYTES_ARRAY(key), host_now(), &request) != 0) {
+        daemon_log(LOG_LEVEL_WARNING, "kad: cannot provide %s", tag);
+    }
+}
+
+static void announce(struct worker *worker) {
+    char tag[CAPABILITY_TAG_MAX];
+    provide_tag(worker, CAPABILITY_TAG_WORKER);
+    if (capability_tag_arch(worker->arch, tag) == 0) {
+        provide_tag(worker, tag);
+    }
+    if (capability_tag_runtime(RUNNER_RUNTIME, tag) == 0) {
+        provide_tag(worker, tag);
+    }
+    capability_tag_shard(&worker->id, tag);
+    provide_tag(worker, tag);
+}
+
+static void log_identified(struct worker *worker, struct peer_connection *connection) {
+    (void)worker;
+    char id[PEER_ID_TEXT_MAX];
+    peer_id_format(peer_connection_id(connection), id);
+    daemon_log(LOG_LEVEL_INFO, "Peer discovered: %s", id);
+}
+
+static void on_event(void *context, const struct peer_event *event) {
+    struct worker *worker = context;
+    switch (event->type) {
+    case PEER_EVENT_STREAM_OPENED:
+        session_opened(worker, event->stream, host_now());
+        break;
+    case PEER_EVENT_STREAM_DATA:
+    case PEER_EVENT_STREAM_WRITABLE:
+    case PEER_EVENT_STREAM_CLOSED:
+        session_event(worker, event, host_now());
+        break;
+    case PEER_EVENT_IDENTIFIED:
+        log_identified(worker, event->connection);
+        break;
+    case PEER_EVENT_BOOTSTRAPPED:
+        daemon_log(LOG_LEVEL_INFO, "kad: bootstrap done, %zu peers in the routing table",
+                   event->count);
+        break;
+    case PEER_EVENT_CONNECT_FAILED:
+        daemon_log(LOG_LEVEL_INFO, "kad: bootstrap: %.*s", (int)event->data.size,
+                   (const char *)event->data.data);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_restart(uv_timer_t *timer) {
+    struct worker *worker = CONTAINER_OF(timer, struct worker, restart_timer);
+    if (runner_client_start(worker->runner) != 0) {
+        (void)uv_timer_start(timer, on_restart, RESTART_PAUSE_MS, 0);
+    }
+}
+
+static void on_runner(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    struct worker *worker = CONTAINER_OF(poll, struct worker, runner_poll);
+    nanos now = host_now();
+    runner_client_receive(worker->runner, now);
+    struct runner_event event;
+    while (runner_client_next_event(worker->runner, &event)) {
+        jobs_runner_event(worker, &event, now);
+        if (event.type == RUNNER_EVENT_STOPPED && !worker->stopping) {
+            (void)uv_timer_start(&worker->restart_timer, on_restart, RESTART_PAUSE_MS, 0);
+        }
+    }
+}
+
+static void on_alarm(void *context) {
+    struct worker *worker = context;
+    nanos now = host_now();
+    worker_expire(worker, now);
+    runner_client_expire(worker->runner, now);
+    struct runner_event event;
+    while (runner_client_next_event(worker->runner, &event)) {
+        jobs_runner_event(worker, &event, now);
+    }
+}
+
+static void on_prepare(uv_prepare_t *prepare) {
+    struct worker *worker = CONTAINER_OF(prepare, struct worker, prepare);
+    alarm_set(&worker->alarm,
+              nanos_min(heap_deadline(&worker->deadlines), runner_client_deadline(worker->runner)));
+}
+
+static void save_table(struct worker *worker) {
+    struct buffer table;
+    buffer_init(&table, &worker->memory, KAD_EXPORT_SIZE_MAX);
+    if (peer_routing_size(host_peer(worker->host)) > 0 &&
+        peer_routing_export(host_peer(worker->host), &table) == 0) {
+        store_put_table(worker->store, buffer_bytes(&table));
+    }
+    buffer_done(&table);
+}
+
+static void on_publish(uv_timer_t *timer) {
+    struct worker *worker = CONTAINER_OF(timer, struct worker, publish_timer);
+    uint64_t slots = capability_bucket(worker_free_slots(worker));
+    int64_t age_s = host_unix_ms() / 1000 - (int64_t)(worker->capability_seq / 1000000);
+    if (slots != worker->published_slots || age_s >= CAPABILITY_RENEW_S || age_s < 0) {
+        worker->published_slots = slots;
+        publish_capability(worker);
+    }
+    save_table(worker);
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct worker *worker = handle->data;
+    daemon_log(LOG_LEVEL_INFO, "Stopping: %s", number == SIGINT ? "interrupted" : "asked to");
+    worker->stopping = true;
+    notify("STOPPING=1");
+    uv_stop(&worker->loop);
+}
+
+static bool make_state_dir(const struct config *config) {
+    if (mkdir(config->state_dir, 0700) != 0 && errno != EEXIST) {
+        return complain(config->state_dir, strerror(errno));
+    }
+    if (access(config->state_dir, W_OK | X_OK) != 0) {
+        return complain(config->state_dir,
+                        "not writable: choose another with --state-dir, or run as its owner");
+    }
+    return true;
+}
+
+static bool load_identity(struct worker *worker) {
+    char path[STATE_PATH_SIZE];
+    snprintf(path, sizeof(path), "%s/identity.key", worker->config->state_dir);
+    struct ed25519_secret secret;
+    int error = 0;
+    if (worker->config->ephemeral) {
+        identity_fresh(&secret);
+    } else {
+        error = identity_file_ensure(path, &secret);
+    }
+    if (error == PLASM_UNTRUSTED) {
+        return complain(path, "others may read it, or it is damaged: chmod 600 it");
+    }
+    if (error != 0) {
+        return complain(path, error == PLASM_IO ? strerror(errno) : plasm_error_message(error));
+    }
+    error = signer_local_new(&secret, &worker->memory, &worker->signer);
+    ed25519_done(&secret);
+    if (error != 0) {
+        return complain("identity", plasm_error_message(error));
+    }
+    peer_id_from_key(signer_public_key(worker->signer), &worker->id);
+    peer_id_format(&worker->id, worker->id_text);
+    daemon_log(LOG_LEVEL_INFO, "Local peer ID: %s", worker->id_text);
+    return true;
+}
+
+static bool open_stores(struct worker *worker) {
+    char path[STATE_PATH_SIZE];
+    char fault[FAULT_SIZE];
+    snprintf(path, sizeof(path), "%s/plasm.db", worker->config->state_dir);
+    if (!store_open(path, &worker->store, fault, sizeof(fault))) {
+        return complain(path, fault);
+    }
+    snprintf(path, sizeof(path), "%s/modules", worker->config->state_dir);
+    if (!modules_open(path, worker->config->module_cache_bytes, &worker->modules, fault,
+                      sizeof(fault))) {
+        return complain("module cache", fault);
+    }
+    return true;
+}
+
+/* plasm-run beside plasmd, or where the package puts it. */
+static void find_runner(const struct config *config, char room[CONFIG_PATH_SIZE]) {
+    char self[CONFIG_PATH_SIZE - 64];
+    ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    char *slash = NULL;
+    if (size > 0) {
+        self[size] = '\0';
+        slash = strrchr(self, '/');
+    }
+    if (config->runner[0] != '\0' || slash == NULL) {
+        snprintf(room, CONFIG_PATH_SIZE, "%s", config->runner);
+        return;
+    }
+    *slash = '\0';
+    snprintf(room, CONFIG_PATH_SIZE, "%s/plasm-run", self);
+    if (access(room, X_OK) != 0) {
+        snprintf(room, CONFIG_PATH_SIZE, "%s/../libexec/plasm/plasm-run", self);
+    }
+}
+
+static bool start_runner(struct worker *worker, char program[CONFIG_PATH_SIZE]) {
+    const struct config *config = worker->config;
+    find_runner(config, program);
+    if (access(program, X_OK) != 0) {
+        return complain(program, "not there or not executable: set [node] runner");
+    }
+    struct runner_client_config runner;
+    runner_client_config_default(&runner);
+    runner.program = program;
+    runner.runners_max = (size_t)(config->jobs_running * RUNNERS_PER_SLOT + config->runners_warm);
+    runner.runners_warm = (size_t)config->runners_warm;
+    runner.runner_per_job = config->isolation_per_job;
+    runner.memory_bytes_max = config->memory_bytes;
+    runner.compile.module_bytes_max = config->module_bytes;
+    runner.compile.cpu_s_max = config->compile_cpu_s;
+    runner.compile.memory_bytes_max = config->compile_memory_bytes;
+    int error = runner_client_new(&runner, &worker->memory, &worker->runner);
+    if (error == 0) {
+        error = runner_client_start(worker->runner);
+    }
+    if (error != 0) {
+        return complain(program, error == PLASM_IO ? strerror(errno) : plasm_error_message(error));
+    }
+    if (uv_poll_init(&worker->loop, &worker->runner_poll, runner_client_fd(worker->runner)) != 0 ||
+        uv_poll_start(&worker->runner_poll, UV_READABLE, on_runner) != 0) {
+        return complain(program, "cannot be watched");
+    }
+    return true;
+}
+
+static bool start_host(struct worker *worker) {
+    static const char *const protocols[] = {JOB_PROTOCOL};
+    const struct config *config = worker->config;
+    struct host_config host = {.loop = &worker->loop,
+                               .listen = config->listen,
+                               .listen_count = config->listen_count,
+                               .signer = worker->signer,
+                               .memory = &worker->memory,
+                               .agent = WORKER_AGENT,
+                               .kad_protocol = config->kad_protocol,
+                               .kad_server = true,
+                               .protocols = protocols,
+                               .protocol_count = 1,
+                               .log = daemon_log_sink(),
+                               .on_event = on_event,
+                               .context = worker};
+    struct host_fault fault;
+    int error = host_new(&host, &worker->host, &fault);
+    if (error == 0) {
+        return true;
+    }
+    char address[NETADDR_TEXT_MAX] = "network";
+    if (fault.address.family != NETADDR_NONE) {
+        netaddr_format(&fault.address, address);
+    }
+    return complain(address,
+                    error == PLASM_IO ? strerror(fault.system_error) : plasm_error_message(error));
+}
+
+/* Full multiaddrs, one a line, written aside and renamed: who waits for the file finds all of it.
+ */
+static bool print_addresses(const struct worker *worker) {
+    const char *path = worker->config->print_addresses;
+    if (path[0] == '\0') {
+        return true;
+    }
+    char aside[STATE_PATH_SIZE];
+    snprintf(aside, sizeof(aside), "%s.new", path);
+    FILE *file = fopen(aside, "we");
+    if (file == NULL) {
+        return complain(path, strerror(errno));
+    }
+    for (size_t i = 0; i < worker->address_count; i++) {
+        struct multiaddr address = worker->addresses[i];
+        char text[MULTIADDR_TEXT_MAX];
+        if (multiaddr_append(&address, MULTIADDR_P2P, peer_id_bytes(&worker->id)) == 0 &&
+            multiaddr_format(&address, text, sizeof(text)) == 0) {
+            (void)fprintf(file, "%s\n", text);
+        }
+    }
+    if (fclose(file) != 0 || rename(aside, path) != 0) {
+        return complain(path, strerror(errno));
+    }
+    return true;
+}
+
+static bool go_public(struct worker *worker) {
+    const struct config *config = worker->config;
+    struct netaddr listening[HOST_SOCKETS_MAX];
+    size_t count = host_listening(worker->host, listening, HOST_SOCKETS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        struct multiaddr address;
+        char text[MULTIADDR_TEXT_MAX];
+        multiaddr_from_quic(&listening[i], &address);
+        if (multiaddr_format(&address, text, sizeof(text)) == 0) {
+            daemon_log(LOG_LEVEL_INFO, "Listening on %s", text);
+        }
+    }
+    worker->address_count =
+        host_publish_addresses(worker->host, worker->addresses, PEER_OWN_ADDRESSES_MAX);
+    worker->published_slots = capability_bucket(worker_free_slots(worker));
+    publish_capability(worker);
+    daemon_log(LOG_LEVEL_INFO, "Advertising capabilities: arch=%s, runtime=%s", worker->arch,
+               RUNNER_RUNTIME);
+    struct buffer table;
+    buffer_init(&table, &worker->memory, KAD_EXPORT_SIZE_MAX);
+    if (store_get_table(worker->store, &table) == 0 &&
+        peer_routing_import(host_peer(worker->host), buffer_bytes(&table), host_now()) != 0) {
+        daemon_log(LOG_LEVEL_WARNING, "kad: the saved routing table is damaged");
+    }
+    buffer_done(&table);
+    daemon_log(LOG_LEVEL_INFO, "kad: bootstrap from %zu addresses", config->bootstrap_count);
+    peer_bootstrap(host_peer(worker->host), config->bootstrap, config->bootstrap_count, host_now());
+    announce(worker);
+    return print_addresses(worker);
+}
+
+static bool start_loop(struct worker *worker) {
+    if (uv_loop_init(&worker->loop) != 0 ||
+        alarm_init(&worker->alarm, &worker->loop, on_alarm, worker) != 0 ||
+        uv_prepare_init(&worker->loop, &worker->prepare) != 0 ||
+        uv_timer_init(&worker->loop, &worker->publish_timer) != 0 ||
+        uv_timer_init(&worker->loop, &worker->restart_timer) != 0) {
+        return complain("event loop", "cannot be made");
+    }
+    static const int numbers[] = {SIGTERM, SIGINT};
+    for (size_t i = 0; i < 2; i++) {
+        if (uv_signal_init(&worker->loop, &worker->signals[i]) != 0 ||
+            uv_signal_start(&worker->signals[i], on_signal, numbers[i]) != 0) {
+            return complain("signals", "cannot be watched");
+        }
+        worker->signals[i].data = worker;
+    }
+    return true;
+}
+
+static bool start(struct worker *worker, char program[CONFIG_PATH_SIZE]) {
+    struct utsname name;
+    (void)uname(&name);
+    snprintf(worker->arch, sizeof(worker->arch), "%.32s", name.machine);
+    return start_loop(worker) && make_state_dir(worker->config) && load_identity(worker) &&
+           open_stores(worker) && start_runner(worker, program) && start_host(worker) &&
+           go_public(worker);
+}
+
+static void close_handle(uv_handle_t *handle, void *context) {
+    (void)context;
+    if (!uv_is_closing(handle)) {
+        uv_close(handle, NULL);
+    }
+}
+
+static void stop(struct worker *worker) {
+    if (worker->host != NULL) {
+        save_table(worker);
+    }
+    host_free(worker->host); /* says goodbye; sessions hear of it no more */
+    jobs_free(worker);
+    runner_client_free(worker->runner);
+    modules_close(worker->modules);
+    store_close(worker->store);
+    signer_free(worker->signer);
+    (void)uv_run(&worker->loop, UV_RUN_NOWAIT);
+    uv_walk(&worker->loop, close_handle, NULL);
+    (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&worker->loop);
+    heap_done(&worker->deadlines);
+    map_done(&worker->jobs);
+}
+
+int worker_run(const struct config *config) {
+    struct worker *worker = calloc(1, sizeof(*worker));
+    ENSURE(worker != NULL);
+    worker->config = config;
+    memory_init(&worker->memory, WORKER_MEMORY_MAX);
+    uint64_t secret[2];
+    host_random((struct span){(uint8_t *)secret, sizeof(secret)});
+    map_init(&worker->jobs, &worker->memory, secret);
+    heap_init(&worker->deadlines, &worker->memory);
+    list_init(&worker->sessions);
+    list_init(&worker->queue);
+    char program[CONFIG_PATH_SIZE];
+    daemon_log(LOG_LEVEL_INFO, "Starting Phase daemon v%s", WORKER_VERSION);
+    bool started = start(worker, program);
+    if (started) {
+        (void)uv_prepare_start(&worker->prepare, on_prepare);
+        (void)uv_timer_start(&worker->publish_timer, on_publish, PUBLISH_INTERVAL_MS,
+                             PUBLISH_INTERVAL_MS);
+        notify("READY=1");
+        (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
+        daemon_log(LOG_LEVEL_INFO, "Stopped");
+    }
+    stop(worker);
+    free(worker);
+    return started ? 0 : 1;
+}

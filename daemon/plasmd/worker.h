@@ -1,0 +1,74 @@
+/* The worker: one plasmd, its peer, processes and stores, on one loop. */
+#ifndef PLASMD_WORKER_H
+#define PLASMD_WORKER_H
+
+#include "host/alarm.h"
+#include "host/host.h"
+#include "plasmd/config.h"
+#include "plasmd/modules.h"
+#include "plasmd/store.h"
+#include "receipt/manifest.h"
+#include "util/heap.h"
+#include "util/list.h"
+#include "util/map.h"
+
+#define WORKER_VERSION PLASM_VERSION
+#define WORKER_AGENT   "plasmd/" PLASM_VERSION
+/* What peers may make this process hold, all connections and jobs together. */
+#define WORKER_MEMORY_MAX ((size_t)2 * 1024 * 1024 * 1024)
+
+struct worker {
+    const struct config *config;
+    uv_loop_t loop;
+    struct memory memory;
+    struct signer *signer;
+    struct peer_id id;
+    char id_text[PEER_ID_TEXT_MAX];
+    char arch[ARCH_SIZE];
+    struct host *host;
+    struct store *store;
+    struct modules *modules;
+    struct runner_client *runner;
+    uv_poll_t runner_poll;
+    struct alarm alarm; /* jobs' and the runner's deadlines */
+    uv_prepare_t prepare;
+    uv_timer_t publish_timer;
+    uv_timer_t restart_timer; /* of plasm-run */
+    uv_signal_t signals[2];
+    struct list sessions;
+    struct map jobs;   /* not ended, by client and job id */
+    struct list queue; /* accepted, waiting for a runner */
+    struct heap deadlines;
+    size_t running;
+    size_t job_count;
+    uint64_t held_bytes; /* modules and inputs of sessions and jobs */
+    uint64_t capability_seq;
+    size_t address_count;
+    struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
+    uint64_t published_slots;
+    bool runner_ready;
+    bool stopping;
+    int exit_code;
+};
+
+/* Runs until it is told to stop. The exit code. */
+int worker_run(const struct config *config);
+
+/* session.c */
+void session_opened(struct worker *worker, struct peer_stream *stream, nanos now);
+void session_event(struct worker *worker, const struct peer_event *event, nanos now);
+
+/* job.c */
+void jobs_runner_event(struct worker *worker, const struct runner_event *event, nanos now);
+/* Starts what waits and can run. */
+void jobs_schedule(struct worker *worker, nanos now);
+/* Ends every job and frees it: the process is stopping. */
+void jobs_free(struct worker *worker);
+/* Timers of sessions and jobs. */
+void worker_expire(struct worker *worker, nanos now);
+/* The bounds of the configuration. */
+void worker_limits(const struct worker *worker, struct worker_limits *ret_limits);
+/* Free slots as of now. */
+uint64_t worker_free_slots(const struct worker *worker);
+
+#endif
