@@ -4,6 +4,9 @@
 #include "util/ensure.h"
 
 struct block *block_new(struct memory *memory, size_t size) {
+    if (size > SIZE_MAX - sizeof(struct block)) {
+        return NULL;
+    }
     struct block *block = memory_get(memory, sizeof(struct block) + size);
     if (block != NULL) {
         block->memory = memory;

@@ -18,6 +18,10 @@ int buffer_reserve(struct buffer *buffer, size_t size, struct span *ret_room) {
     if (buffer->size > buffer->size_max || size > buffer->size_max - buffer->size) {
         return PLASM_TOO_LARGE;
     }
+    if (size == 0) {
+        *ret_room = (struct span){.data = NULL, .size = 0};
+        return 0;
+    }
     size_t needed = buffer->size + size;
     if (buffer->start > 0 && buffer->start + needed > buffer->capacity) {
         memmove(buffer->data, buffer->data + buffer->start, buffer->size);

@@ -60,7 +60,8 @@ uint8_t *writer_reserve(struct writer *writer, size_t size) {
         writer->error = PLASM_TOO_LARGE;
         return NULL;
     }
-    uint8_t *reserved = writer->room.data + writer->size;
+    /* An empty room may have no address to count from. */
+    uint8_t *reserved = writer->size > 0 ? writer->room.data + writer->size : writer->room.data;
     writer->size += size;
     return reserved;
 }

@@ -1,6 +1,8 @@
 /* Names and meanings of the error codes. */
 #include "util/error.h"
 
+#include <stdbool.h>
+
 #include "util/compiler.h"
 
 static const struct {
@@ -30,15 +32,19 @@ static const struct {
     [-PLASM_FAILED] = {"failed", "failed"},
 };
 
+static bool error_is_known(int error) {
+    return error <= 0 && error > -(int)ARRAY_SIZE(errors);
+}
+
 const char *plasm_error_name(int error) {
-    if (error > 0 || (size_t)-error >= ARRAY_SIZE(errors)) {
+    if (!error_is_known(error)) {
         return "unknown";
     }
     return errors[-error].name;
 }
 
 const char *plasm_error_message(int error) {
-    if (error > 0 || (size_t)-error >= ARRAY_SIZE(errors)) {
+    if (!error_is_known(error)) {
         return "unknown error";
     }
     return errors[-error].message;

@@ -16,8 +16,8 @@ struct log_sink {
 /* Longest text of an event in bytes; the rest is cut. */
 #define LOG_TEXT_MAX 512
 
-/* `sink` may be NULL. `topic` is the module, "kad" or "quic". Control characters, which a peer may
- * have chosen, are written as '?'. */
+/* `sink` may be NULL. `topic` is the module, "kad" or "quic". Control characters and bytes that
+ * are no UTF-8, which a peer may have chosen, are written as '?'. */
 void log_event(const struct log_sink *sink, enum log_level level, const char *topic,
                const char *format, ...) PRINTF_FORMAT(4, 5);
 

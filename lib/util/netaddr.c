@@ -23,28 +23,45 @@ struct bytes netaddr_ip(const struct netaddr *address) {
     return bytes_of(address->ip, size);
 }
 
+/* The four bytes of an IPv4 address, also of one that hides in IPv6 (RFC 4291, section 2.5.5.2):
+ * to a dual-stack socket both are the same. NULL for any other. */
+static const uint8_t *netaddr_ip4(const struct netaddr *address) {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (address->family == NETADDR_IP4) {
+        return address->ip;
+    }
+    bool hides = address->family == NETADDR_IP6 && memcmp(address->ip, mapped, 12) == 0;
+    return hides ? address->ip + 12 : NULL;
+}
+
 bool netaddr_is_loopback(const struct netaddr *address) {
     static const uint8_t loopback6[16] = {[15] = 1};
-    if (address->family == NETADDR_IP4) {
-        return address->ip[0] == 127;
+    const uint8_t *ip = netaddr_ip4(address);
+    if (ip != NULL) {
+        return ip[0] == 127;
     }
     return address->family == NETADDR_IP6 && memcmp(address->ip, loopback6, 16) == 0;
 }
 
 bool netaddr_is_unspecified(const struct netaddr *address) {
     static const uint8_t zeros[16];
+    const uint8_t *ip = netaddr_ip4(address);
+    if (ip != NULL) {
+        return memcmp(ip, zeros, 4) == 0;
+    }
     return memcmp(address->ip, zeros, sizeof(zeros)) == 0;
 }
 
 bool netaddr_is_private(const struct netaddr *address) {
-    const uint8_t *ip = address->ip;
+    const uint8_t *ip = netaddr_ip4(address);
     if (netaddr_is_loopback(address)) {
         return true;
     }
-    if (address->family == NETADDR_IP4) {
+    if (ip != NULL) {
         return ip[0] == 10 || (ip[0] == 172 && (ip[1] & 0xf0) == 16) ||
                (ip[0] == 192 && ip[1] == 168) || (ip[0] == 169 && ip[1] == 254);
     }
+    ip = address->ip;
     return (ip[0] & 0xfe) == 0xfc || (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
 }
 

@@ -23,6 +23,7 @@ bool netaddr_equal(const struct netaddr *a, const struct netaddr *b);
 bool netaddr_equal_ip(const struct netaddr *a, const struct netaddr *b);
 /* The bytes of the IP address: 4, 16 or 0. */
 struct bytes netaddr_ip(const struct netaddr *address);
+/* These three see an IPv4 address inside an IPv6 one (::ffff:10.0.0.1) as what it is. */
 bool netaddr_is_loopback(const struct netaddr *address);
 bool netaddr_is_unspecified(const struct netaddr *address);
 /* RFC 1918, RFC 4193, link-local and loopback: not reachable from the Internet. */
