@@ -25,7 +25,7 @@ build: ## build everything, optimised, into build/
 	cmake --build build
 
 test: ## build everything and run all tests
-	@tools/install-deps build daemon demo test interop
+	@tools/install-deps build daemon demo test interop deb
 	cmake --preset release -DPLASM_TESTS=ON -DPLASM_DAEMON=ON
 	cmake --build build
 	@cd build && ctest -j$(JOBS) --output-on-failure
@@ -51,7 +51,7 @@ fuzz: ## run every fuzz target for T=60 seconds
 	@tools/fuzz $(T)
 
 asan: ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@tools/install-deps build daemon demo test interop
+	@tools/install-deps build daemon demo test interop deb
 	cmake --preset asan
 	cmake --build build/asan
 	@cd build/asan && ctest -j$(JOBS) --output-on-failure

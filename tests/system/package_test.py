@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+"""Installs the Debian package on a booted machine and follows the guide's worker section.
+
+usage: package_test.py BUILD_DIRECTORY; exits 77 where no machine can be booted.
+"""
+
+import glob
+import os
+import re
+import subprocess
+import sys
+import time
+import unittest
+
+import machine
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+MODULE = os.path.join(ROOT, "wasm-examples/hello/target/wasm32-wasip1/release/hello.wasm")
+NODE = "/ip4/127.0.0.1/udp/4001/quic-v1"
+SECONDS_MAX = 30
+EXPOSURE_MAX = 2.5  # of systemd-analyze security: 0 is best, 10 worst
+BUILD = None
+
+
+def version():
+    with open(os.path.join(ROOT, "CMakeLists.txt"), encoding="utf-8") as file:
+        return re.search(r"project\(plasm VERSION ([0-9.]+)", file.read()).group(1)
+
+
+class Package(unittest.TestCase):
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        subprocess.run([os.path.join(ROOT, "tools/build-deb")], check=True, cwd=ROOT)
+        packages = glob.glob(os.path.join(ROOT, f"daemon/target/debian/plasm_{version()}_*.deb"))
+        assert len(packages) == 1, packages
+        cls.package = packages[0]
+        system = os.path.join(BUILD, "system", "machine")
+        machine.make_root(system)
+        cls.machine = machine.Machine(system, [cls.package, MODULE])
+        cls.machine.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.machine.stop()
+
+    def succeeds(self, *command, **options):
+        result = self.machine.run(*command, **options)
+        self.assertEqual(result.returncode, 0, f"{command}: {result.stdout}")
+        return result.stdout
+
+    def eventually(self, what, condition):
+        deadline = time.monotonic() + SECONDS_MAX
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.1)
+        self.fail(f"{what}; the log:\n{self.machine.journal('plasmd')}")
+
+    def wait_for_log(self, *lines):
+        """Waits until the journal has the lines, regular expressions, in this order."""
+        pattern = re.compile("^" + "$.*^".join(lines) + "$", re.M | re.S)
+        self.eventually(f"the log lacks {lines}",
+                        lambda: pattern.search(self.machine.journal("plasmd")))
+
+    def run_hello(self):
+        return self.succeeds("plasm", "run", "/srv/hello.wasm", "--node", NODE, stdin="abc\n")
+
+    def property_of(self, name):
+        return self.succeeds("systemctl", "show", "-P", name, "plasmd").strip()
+
+    def peer_id(self):
+        return re.search(r"12D3Koo\w+", self.succeeds("plasmd", "key", "show", "--state-dir",
+                                                      "/var/lib/plasm")).group()
+
+    def test_life_of_an_installation(self):
+        self.succeeds("dpkg", "-i", "/srv/" + os.path.basename(self.package))
+        self.succeeds("systemctl", "start", "plasmd")
+        self.assertIn("active (running)", self.succeeds("systemctl", "--no-pager", "status",
+                                                        "plasmd"))
+        self.wait_for_log(rf"INFO plasmd: Starting Phase daemon v{re.escape(version())}",
+                          r"INFO plasmd: Local peer ID: 12D3Koo\w+",
+                          r"INFO plasmd: Listening on /ip4/0\.0\.0\.0/udp/4001/quic-v1",
+                          r"INFO plasmd: Advertising capabilities: arch=\w+, runtime=wasmtime-48")
+        self.check_jobs()
+        self.check_hardening()
+        self.check_configuration()
+        self.check_restarts()
+        self.check_purge()
+
+    def check_jobs(self):
+        self.assertEqual(self.run_hello(), "cba\n")
+        self.wait_for_log(r"INFO plasmd: Job offer received: job_id=[0-9a-f]{8}.*",
+                          r"INFO plasmd: Accepting job: module_hash=sha256:[0-9a-f]{6}.*",
+                          r"INFO plasmd: Executing WASM module: \d+KB, timeout=30s",
+                          r"INFO plasmd: Execution complete: exit_code=0, wall_time=\d+ms",
+                          r"INFO plasmd: Signed receipt with Ed25519",
+                          r"INFO plasmd: Job result sent to client")
+
+    def check_hardening(self):
+        pid = self.property_of("MainPID")
+        self.assertNotEqual(self.succeeds("stat", "-c", "%u", f"/proc/{pid}").strip(), "0")
+        self.assertEqual(self.succeeds("sh", "-c", f"grep CapEff /proc/{pid}/status").split()[1],
+                         "0" * 16)
+        self.assertEqual(self.succeeds("stat", "-L", "-c", "%a", "/var/lib/plasm").strip(), "700")
+        self.assertEqual(self.succeeds("stat", "-c", "%a", "/var/lib/plasm/identity.key").strip(),
+                         "600")
+        exposure = self.succeeds("systemd-analyze", "--no-pager", "security", "plasmd")
+        exposure = float(re.search(r"exposure level for plasmd.service: ([0-9.]+)",
+                                   exposure).group(1))
+        self.assertLessEqual(exposure, EXPOSURE_MAX)
+
+    def check_configuration(self):
+        path = "/etc/plasm/plasmd.conf"
+        self.succeeds("plasmd", "check-config", "--config", path)
+        self.succeeds("sh", "-c", f"printf '[limits]\\nmemory_bytes = much\\n' > {path}.bad")
+        result = self.machine.run("plasmd", "check-config", "--config", path + ".bad")
+        self.assertEqual(result.returncode, 1, result.stdout)
+        self.assertIn(f"{path}.bad:2:", result.stdout)
+        self.succeeds("rm", path + ".bad")
+
+    def check_restarts(self):
+        identity, pid = self.peer_id(), self.property_of("MainPID")
+        self.succeeds("kill", "-KILL", pid)
+        self.eventually("no restart after SIGKILL", lambda: (
+            self.property_of("MainPID") not in ("0", pid) and
+            self.property_of("ActiveState") == "active"))
+        self.assertEqual(self.run_hello(), "cba\n")
+        self.succeeds("systemctl", "stop", "plasmd")
+        self.assertEqual(self.property_of("Result"), "success")
+        self.succeeds("systemctl", "start", "plasmd")
+        self.assertEqual(self.peer_id(), identity)
+        # The same version again: an upgrade restarts the service and keeps everything.
+        pid = self.property_of("MainPID")
+        self.succeeds("dpkg", "-i", "/srv/" + os.path.basename(self.package))
+        self.eventually("no restart after an upgrade", lambda: (
+            self.property_of("MainPID") not in ("0", pid) and
+            self.property_of("ActiveState") == "active"))
+        self.assertEqual(self.peer_id(), identity)
+        self.assertEqual(self.run_hello(), "cba\n")
+
+    def check_purge(self):
+        self.succeeds("dpkg", "--remove", "plasm")
+        self.succeeds("test", "-e", "/var/lib/private/plasm/identity.key")
+        self.succeeds("dpkg", "--purge", "plasm")
+        left = self.machine.run("sh", "-c", "ls -d /var/lib/plasm /var/lib/private/plasm "
+                                "/etc/plasm /etc/ufw/applications.d/plasm "
+                                "/usr/bin/plasm* /usr/libexec/plasm 2>/dev/null")
+        self.assertEqual(left.stdout, "")
+
+
+if __name__ == "__main__":
+    BUILD = os.path.abspath(sys.argv.pop(1))
+    reason = machine.unavailable()
+    if reason is not None:
+        print(f"skipped: {reason}")
+        sys.exit(77)
+    unittest.main()
