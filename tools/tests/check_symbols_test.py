@@ -47,7 +47,7 @@ class CheckSymbols(unittest.TestCase):
     def test_static_program(self):
         status, output = self.run_tool("int main(void) { return 0; }\n", ["-static"])
         self.assertEqual(status, 1)
-        self.assertIn("no version references", output)
+        self.assertIn("not a dynamic object", output)
 
 
 if __name__ == "__main__":
