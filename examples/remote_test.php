@@ -12,7 +12,6 @@ use PhaseBased\Plasm\Client;
 use PhaseBased\Plasm\Crypto;
 use PhaseBased\Plasm\Discovery;
 use PhaseBased\Plasm\Exception\PlasmException;
-use PhaseBased\Plasm\Exception\UnreachableException;
 use PhaseBased\Plasm\Exception\UntrustedException;
 use PhaseBased\Plasm\Job;
 use PhaseBased\Plasm\Node;
@@ -30,9 +29,9 @@ function submit_hello(Client $client, Node $node, string $module): ?Job
     try {
         $job = $client->submit($module, '', ['node' => $node]);
     } catch (PlasmException $exception) {
-        // A dead node's UDP port answers with "refused", which the library wraps into a sentence.
-        $refused = $exception instanceof UnreachableException && stripos($exception->getMessage(), 'refused') !== false;
-        echo '✗ Submission failed: ' . ($refused ? 'Connection refused' : $exception->getMessage()) . "\n";
+        // "unreachable" is the network's own word: nothing listens at the node's addresses.
+        $reason = $exception->errorName() === 'unreachable' ? 'Connection refused' : $exception->getMessage();
+        echo "✗ Submission failed: $reason\n";
         note("Offered to {$node->peerId} at " . implode(', ', $node->addresses) . ': ' . $exception->getMessage());
         note('Next, on the worker: sudo journalctl -u plasmd -n 20');
         return null;

@@ -124,7 +124,7 @@ final class ProcessDriverTest extends TestCase
     public static function failures(): iterable
     {
         yield 'refused' => ['refused', RefusedException::class, "memory_bytes is over the worker's limit"];
-        yield 'unreachable' => ['unreachable', UnreachableException::class, 'was refused'];
+        yield 'unreachable' => ['unreachable', UnreachableException::class, 'cannot be reached'];
         yield 'lost' => ['lost', UnreachableException::class, 'the connection to the node ended'];
         yield 'untrusted' => ['untrusted', UntrustedException::class, 'signature'];
         yield 'tampered' => ['tampered', UntrustedException::class, 'signature'];
