@@ -14,8 +14,8 @@ static void remember(void *context, enum log_level level, const char *topic, con
     struct seen *seen = context;
     seen->count++;
     seen->level = level;
-    strncpy(seen->topic, topic, sizeof(seen->topic) - 1);
-    strncpy(seen->text, text, sizeof(seen->text) - 1);
+    assert_int_equal(bytes_to_string(bytes_of_string(topic), seen->topic, sizeof(seen->topic)), 0);
+    assert_int_equal(bytes_to_string(bytes_of_string(text), seen->text, sizeof(seen->text)), 0);
 }
 
 static void levels(void **state) {
