@@ -22,6 +22,8 @@ def main():
     suite = Suite(programs, options.only)
     suite.group("go dials js", ["go", "js"], cases.pair)
     suite.group("js dials go", ["js", "go"], cases.pair)
+    suite.group("go dials js, closing", ["go --prefix /other", "js"], cases.closing)
+    suite.group("js dials go, closing", ["js --prefix /other", "go"], cases.closing)
     suite.group("kad go-js", ["go", "js"], cases.kad_pair)
     suite.group("kad js-go", ["js", "go"], cases.kad_pair)
     suite.group("kad go-js-go", ["go", "js", "go"], cases.kad_line)

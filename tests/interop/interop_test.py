@@ -55,6 +55,8 @@ def packets(check, ours, foreign):
 def basics(suite, foreign):
     suite.group(f"{foreign} dials us", [foreign, "us"], cases.pair)
     suite.group(f"we dial {foreign}", ["us", foreign], cases.pair)
+    suite.group(f"{foreign} dials us, closing", [f"{foreign} {OTHER_NETWORK}", "us"], cases.closing)
+    suite.group(f"we dial {foreign}, closing", ["us", f"{foreign} {OTHER_NETWORK}"], cases.closing)
     suite.group(f"{foreign} dials us by IPv6", [f"{foreign} {IPV6}", f"us {IPV6}"], ipv6)
     suite.group(f"we dial {foreign} by IPv6", [f"us {IPV6}", f"{foreign} {IPV6}"], ipv6)
 
