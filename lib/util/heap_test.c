@@ -5,7 +5,8 @@
 
 #define TIMERS 64
 
-/* The earliest by looking at each; the heap's own must have the same deadline. */
+/* The earliest by looking at each; the heap's own must have the same deadline, no node comes before
+ * its parent, and each knows its place. */
 static void check_first(const struct heap *heap, const struct heap_node *timers,
                         const nanos *deadlines) {
     nanos earliest = NANOS_NEVER;
@@ -16,6 +17,10 @@ static void check_first(const struct heap *heap, const struct heap_node *timers,
         earliest = nanos_min(earliest, deadlines[i]);
     }
     assert_int_equal(heap->size, count);
+    for (size_t i = 0; i < heap->size; i++) {
+        assert_int_equal(heap->nodes[i]->index, i + 1);
+        assert_true(heap->nodes[i]->deadline >= heap->nodes[i > 0 ? (i - 1) / 2 : 0]->deadline);
+    }
     assert_true(heap_deadline(heap) == earliest);
     struct heap_node *first = heap_first(heap);
     assert_true((first == NULL) == (count == 0));

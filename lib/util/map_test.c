@@ -184,6 +184,22 @@ static void colliding_keys_are_told_apart(void **state) {
     map_done(&map);
 }
 
+/* As if two keys had the same 64 bits of hash: the bytes decide. */
+static void equal_hashes_are_not_enough(void **state) {
+    (void)state;
+    struct memory memory;
+    struct map map;
+    struct map_node node;
+    memory_init(&memory, SIZE_MAX);
+    map_init(&map, &memory, secret);
+    assert_int_equal(map_put(&map, &node, BYTES_LITERAL("a")), 0);
+    node.key = BYTES_LITERAL("b");
+    assert_null(map_get(&map, BYTES_LITERAL("a")));
+    node.key = BYTES_LITERAL("a");
+    assert_ptr_equal(map_get(&map, BYTES_LITERAL("a")), &node);
+    map_done(&map);
+}
+
 static void every_failed_allocation_is_survived(void **state) {
     (void)state;
     static struct item items[200];
@@ -219,6 +235,7 @@ int main(void) {
         cmocka_unit_test(random_changes_against_a_reference),
         cmocka_unit_test(walk_allows_removal),
         cmocka_unit_test(colliding_keys_are_told_apart),
+        cmocka_unit_test(equal_hashes_are_not_enough),
         cmocka_unit_test(every_failed_allocation_is_survived),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
