@@ -457,9 +457,7 @@ static void take_finished(struct job *job, const struct runner_event_finished *f
     job->run = NULL;
     job->over = true;
     job->result = finished->result;
-    if (bytes_to_string(finished->result.text, job->result_text, sizeof(job->result_text)) != 0) {
-        job->result_text[0] = '\0';
-    }
+    bytes_cut_string(finished->result.text, job->result_text, sizeof(job->result_text));
     unsigned long long wall_ms = (unsigned long long)((finished->result.wall_us + 999) / 1000);
     if (finished->result.exit_code >= 0) {
         daemon_log(LOG_LEVEL_INFO, "Execution complete: exit_code=%lld, wall_time=%llums",

@@ -443,8 +443,7 @@ const char *module_fault(const struct module *module, enum runner_flavour flavou
 static void set_failed(struct image *image, const char *text, bool transient) {
     image->state = MODULE_FAILED;
     image->transient = transient;
-    (void)bytes_to_string(bytes_slice(bytes_of_string(text), 0, RUNNER_TEXT_SIZE_MAX), image->text,
-                          sizeof(image->text));
+    bytes_cut_string(bytes_of_string(text), image->text, sizeof(image->text));
 }
 
 int module_compile(struct module *module, enum runner_flavour flavour, struct runner_client *runner,

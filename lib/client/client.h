@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 #include "client/core/core.h"
-#include "client/state.h"
+#include "host/state.h"
 #include "host/host.h"
 #include "plasm.h"
 
@@ -49,6 +49,7 @@ struct plasm_job {
     struct plasm_client *client;
     struct core_job *job;
     nanos submitted_at;
+    nanos accept_by;
     bool want_summary;
     struct buffer kept[3]; /* output not read by the application, by stream */
     char *info;

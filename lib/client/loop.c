@@ -38,6 +38,16 @@ int client_run(struct plasm_client *client, bool (*done)(const void *context), c
     return 0;
 }
 
+int plasm_client_wait(struct plasm_client *client, int timeout_ms) {
+    if (client->pid != getpid()) {
+        return client_enter(client);
+    }
+    step(client, client_deadline(timeout_ms));
+    return atomic_exchange(&client->interrupted, false)
+               ? client_fail(PLASM_CANCELLED, "interrupted")
+               : 0;
+}
+
 int plasm_client_fd(struct plasm_client *client) {
     return uv_backend_fd(host_loop(client->host));
 }

@@ -48,8 +48,7 @@ static void note_wait(struct plasm_client *client, const struct peer_event *even
         wait->connection = event->connection;
     }
     if (event->type == PEER_EVENT_CONNECT_FAILED) {
-        (void)bytes_to_string(bytes_slice(event->data, 0, sizeof(wait->text) - 1), wait->text,
-                              sizeof(wait->text));
+        bytes_cut_string(event->data, wait->text, sizeof(wait->text));
     }
 }
 

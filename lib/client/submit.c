@@ -123,7 +123,7 @@ static int give_info(struct plasm_job *job) {
 /* Whom to ask, from the request's `node`; without one the workers are discovered first. */
 static int choose_node(struct plasm_client *client, const json_t *options,
                        struct core_submission *submission, struct peer_id *id,
-                       struct multiaddr *address) {
+                       struct multiaddr *address, bool may_wait) {
     const char *node = NULL;
     int error = client_option_string(options, "node", &node);
     if (error == 0 && node != NULL) {
@@ -136,7 +136,7 @@ static int choose_node(struct plasm_client *client, const json_t *options,
     struct capability_query query = {.arch = submission->manifest.arch,
                                      .runtime = submission->manifest.runtime,
                                      .profile = job_profile_name(submission->manifest.profile)};
-    if (error == 0 && core_next_match(client->core, &query, NULL) == NULL) {
+    if (error == 0 && may_wait && core_next_match(client->core, &query, NULL) == NULL) {
         error =
             client_discover(client, &query, 1, DISCOVER_TIMEOUT_MS_DEFAULT * NANOS_MILLISECOND, 0);
     }
@@ -144,7 +144,9 @@ static int choose_node(struct plasm_client *client, const json_t *options,
 }
 
 static int submit(struct plasm_job *job, const json_t *options, struct bytes module,
-                  struct bytes input, struct strings *args, struct strings *env) {
+                  struct bytes input, struct strings *strings, bool may_wait) {
+    struct strings *args = &strings[0];
+    struct strings *env = &strings[1];
     struct plasm_client *client = job->client;
     struct core_submission submission = {.module = module,
                                          .input = input,
@@ -164,7 +166,7 @@ static int submit(struct plasm_job *job, const json_t *options, struct bytes mod
         error = client_option_integer(options, "timeout_ms", &timeout_ms);
     }
     if (error == 0) {
-        error = choose_node(client, options, &submission, &id, &address);
+        error = choose_node(client, options, &submission, &id, &address, may_wait);
     }
     if (error != 0) {
         return error;
@@ -177,10 +179,13 @@ static int submit(struct plasm_job *job, const json_t *options, struct bytes mod
     job->want_summary = submission.want_summary;
     struct fault fault = {.field = "request", .text = "is not valid"};
     error = core_submit(client->core, &submission, host_now(), host_unix_ms(), &job->job, &fault);
-    if (error != 0) {
-        return client_fail(error, "%s %s", fault.field, fault.text);
-    }
-    error = client_run(client, accepted, job->job, nanos_add(host_now(), submission.timeout));
+    job->accept_by = nanos_add(host_now(), submission.timeout);
+    return error != 0 ? client_fail(error, "%s %s", fault.field, fault.text) : 0;
+}
+
+/* Until a worker has accepted. */
+static int wait_accepted(struct plasm_job *job) {
+    int error = client_run(job->client, accepted, job->job, job->accept_by);
     struct core_job_view view;
     core_job_view(job->job, &view);
     if (error == 0 && view.state > CORE_JOB_FINISHED) {
@@ -189,9 +194,8 @@ static int submit(struct plasm_job *job, const json_t *options, struct bytes mod
     return error == 0 ? give_info(job) : error;
 }
 
-int plasm_submit(struct plasm_client *client, const char *request_json, const uint8_t *module,
-                 size_t module_size, const uint8_t *input, size_t input_size,
-                 struct plasm_job **ret_job) {
+static int begin(struct plasm_client *client, const char *request_json, struct bytes module,
+                 struct bytes input, bool may_wait, struct plasm_job **ret_job) {
     *ret_job = NULL;
     int error = client_enter(client);
     json_t *options = NULL;
@@ -202,18 +206,17 @@ int plasm_submit(struct plasm_client *client, const char *request_json, const ui
         return error;
     }
     struct plasm_job *job = calloc(1, sizeof(*job));
-    struct strings *strings = calloc(2, sizeof(*strings));
+    struct strings *strings = calloc(2, sizeof(*strings)); /* args and env: large */
     if (job == NULL || strings == NULL) {
         error = client_fail(PLASM_NO_MEMORY, "out of memory");
         free(job);
     } else {
         job->client = client;
         job->submitted_at = host_now();
-        for (size_t i = 0; i < 3; i++) {
+        for (size_t i = 0; i < ARRAY_SIZE(job->kept); i++) {
             buffer_init(&job->kept[i], &client->memory, CLIENT_MEMORY_MAX);
         }
-        error = submit(job, options, bytes_of(module, module_size), bytes_of(input, input_size),
-                       &strings[0], &strings[1]);
+        error = submit(job, options, module, input, strings, may_wait);
         if (error == 0) {
             *ret_job = job;
         } else {
@@ -223,6 +226,41 @@ int plasm_submit(struct plasm_client *client, const char *request_json, const ui
     free(strings);
     json_decref(options);
     return error;
+}
+
+int plasm_submit(struct plasm_client *client, const char *request_json, const uint8_t *module,
+                 size_t module_size, const uint8_t *input, size_t input_size,
+                 struct plasm_job **ret_job) {
+    struct plasm_job *job;
+    int error = begin(client, request_json, bytes_of(module, module_size),
+                      bytes_of(input, input_size), true, &job);
+    if (error == 0) {
+        error = wait_accepted(job);
+        if (error != 0) {
+            plasm_job_free(job);
+            job = NULL;
+        }
+    }
+    *ret_job = job;
+    return error;
+}
+
+int plasm_submit_start(struct plasm_client *client, const char *request_json, const uint8_t *module,
+                       size_t module_size, const uint8_t *input, size_t input_size,
+                       struct plasm_job **ret_job) {
+    int error = begin(client, request_json, bytes_of(module, module_size),
+                      bytes_of(input, input_size), false, ret_job);
+    if (error == 0) {
+        error = give_info(*ret_job);
+    }
+    return error;
+}
+
+int plasm_job_state(const struct plasm_job *job) {
+    if (core_job_over(job->job)) {
+        return 2;
+    }
+    return accepted(job->job) ? 1 : 0;
 }
 
 const char *plasm_job_info(const struct plasm_job *job) {
@@ -391,7 +429,7 @@ void plasm_job_free(struct plasm_job *job) {
         return;
     }
     core_job_free(job->job, host_now());
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(job->kept); i++) {
         buffer_done(&job->kept[i]);
     }
     free(job->info);

@@ -277,9 +277,13 @@ static int socket_new(struct host *host, const struct netaddr *address,
         return error;
     }
     socket->room = malloc(QUIC_BATCH_SIZE_MAX);
-    if (socket->room == NULL || uv_poll_init(host->loop, &socket->poll, socket->udp.fd) != 0) {
+    error = socket->room == NULL ? PLASM_NO_MEMORY : 0;
+    if (error == 0 && uv_poll_init(host->loop, &socket->poll, socket->udp.fd) != 0) {
+        error = PLASM_IO;
+    }
+    if (error != 0) {
         socket_free(socket);
-        return socket->room == NULL ? PLASM_NO_MEMORY : PLASM_IO;
+        return error;
     }
     host->sockets[host->socket_count++] = socket;
     watch(socket, false);

@@ -99,6 +99,18 @@ PLASM_API int plasm_discover(struct plasm_client *client, const char *query_json
 PLASM_API int plasm_submit(struct plasm_client *client, const char *request_json,
                            const uint8_t *module, size_t module_size, const uint8_t *input,
                            size_t input_size, struct plasm_job **ret_job);
+/* The same without waiting: many jobs may be under way on one client, each driven by any call that
+ * runs its loop (plasm_client_wait, plasm_client_poll, a blocking call). The node must be named, or
+ * a worker have been discovered before. */
+PLASM_API int plasm_submit_start(struct plasm_client *client, const char *request_json,
+                                 const uint8_t *module, size_t module_size, const uint8_t *input,
+                                 size_t input_size, struct plasm_job **ret_job);
+/* 0: not accepted yet, 1: accepted, 2: over; then plasm_job_result gives the receipt or the
+ * failure without waiting. */
+PLASM_API int plasm_job_state(const struct plasm_job *job);
+/* Waits until something happens on the client, at most timeout_ms (< 0: for ever). Returns 0,
+ * PLASM_CANCELLED after an interrupt. */
+PLASM_API int plasm_client_wait(struct plasm_client *client, int timeout_ms);
 /* {"job_id", "node", "module_hash", "manifest_hash", "fetch_secret"}. Valid as long as the job. */
 PLASM_API const char *plasm_job_info(const struct plasm_job *job);
 /* Waits for output of the running job. Returns 1 and a chunk (*ret_stream 1 standard output, 2

@@ -80,6 +80,23 @@ int bytes_to_string(struct bytes from, char *room, size_t room_size) {
     return 0;
 }
 
+void bytes_cut_string(struct bytes from, char *room, size_t room_size) {
+    ENSURE(room_size > 0);
+    size_t size = from.size < room_size ? from.size : room_size - 1;
+    const uint8_t *nul = size > 0 ? memchr(from.data, 0, size) : NULL;
+    if (nul != NULL) {
+        size = (size_t)(nul - from.data);
+    } else if (size < from.size) {
+        while (size > 0 && (from.data[size] & 0xc0) == 0x80) {
+            size--;
+        }
+    }
+    if (size > 0) {
+        memcpy(room, from.data, size);
+    }
+    room[size] = '\0';
+}
+
 void bytes_to_hex(struct bytes from, char *room, size_t room_size) {
     static const char digits[] = "0123456789abcdef";
     ENSURE(room_size > 2 * from.size);

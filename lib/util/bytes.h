@@ -61,6 +61,10 @@ bool bytes_are_utf8(struct bytes text);
  * PLASM_MALFORMED when there is a NUL among the bytes. */
 MUST_CHECK int bytes_to_string(struct bytes from, char *room, size_t room_size);
 
+/* Copies as much as fits, up to the first NUL, as a NUL-terminated string; for texts people read. A
+ * cut never leaves half a UTF-8 character. `room_size` is at least 1. */
+void bytes_cut_string(struct bytes from, char *room, size_t room_size);
+
 /* Lower-case hex with NUL; `room_size` must be at least 2 * size + 1. */
 void bytes_to_hex(struct bytes from, char *room, size_t room_size);
 /* Either case. PLASM_MALFORMED, or PLASM_TOO_LARGE when it does not fit `room`. */

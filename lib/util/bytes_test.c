@@ -167,11 +167,25 @@ static void hex(void **state) {
     assert_int_equal(size, 77);
 }
 
+static void cut_strings(void **state) {
+    (void)state;
+    char room[4];
+    bytes_cut_string(BYTES_LITERAL("abcdef"), room, sizeof(room));
+    assert_string_equal(room, "abc");
+    bytes_cut_string(BYTES_LITERAL("ab\0cd"), room, sizeof(room));
+    assert_string_equal(room, "ab");
+    bytes_cut_string(BYTES_LITERAL("ab\xc3\xa4"), room, sizeof(room)); /* no half character */
+    assert_string_equal(room, "ab");
+    bytes_cut_string(bytes_of(NULL, 0), room, sizeof(room));
+    assert_string_equal(room, "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comparing), cmocka_unit_test(slices_are_clamped),
         cmocka_unit_test(utf8),      cmocka_unit_test(every_code_point),
-        cmocka_unit_test(strings),   cmocka_unit_test(hex),
+        cmocka_unit_test(strings),   cmocka_unit_test(cut_strings),
+        cmocka_unit_test(hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

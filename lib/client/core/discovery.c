@@ -210,8 +210,7 @@ static void take_capability(struct core *core, const struct peer_event *event, n
     }
     struct identify message = {0};
     if (identify_merge(peer_connection_identify(event->connection), &message) == 0) {
-        (void)bytes_to_string(bytes_slice(message.agent, 0, CORE_AGENT_SIZE - 1), node->agent,
-                              sizeof(node->agent));
+        bytes_cut_string(message.agent, node->agent, sizeof(node->agent));
     }
 }
 

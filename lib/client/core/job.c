@@ -20,8 +20,7 @@ static void fail(struct core_job *job, int error, const char *text, nanos now) {
     job->state = CORE_JOB_FAILED;
     job->error = error;
     job->times.finished = now;
-    (void)bytes_to_string(bytes_slice(bytes_of_string(text), 0, CORE_TEXT_SIZE - 1), job->text,
-                          sizeof(job->text));
+    bytes_cut_string(bytes_of_string(text), job->text, sizeof(job->text));
 }
 
 static void close_stream(struct core_job *job) {
@@ -346,7 +345,7 @@ void job_handle(struct core_job *job, const struct peer_event *event, nanos now)
         offer(job, event->connection, now);
     } else if (event->type == PEER_EVENT_CONNECT_FAILED) {
         char text[CORE_TEXT_SIZE];
-        (void)bytes_to_string(bytes_slice(event->data, 0, sizeof(text) - 1), text, sizeof(text));
+        bytes_cut_string(event->data, text, sizeof(text));
         fail(job, event->error, text, now);
     }
 }

@@ -1,6 +1,6 @@
 /* What a client remembers between its runs: peers that answered, and whose identity a host had. */
-#ifndef CLIENT_STATE_H
-#define CLIENT_STATE_H
+#ifndef HOST_STATE_H
+#define HOST_STATE_H
 
 #include "identity/peer_id.h"
 #include "wire/multiaddr.h"

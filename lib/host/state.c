@@ -1,5 +1,5 @@
 /* The client's two small text files: one address, or one address and identity, a line. */
-#include "client/state.h"
+#include "host/state.h"
 
 #include <errno.h>
 #include <fcntl.h>

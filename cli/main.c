@@ -1,0 +1,217 @@
+/* plasm: which subcommand, with which options. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+/* Options by their bits: a subcommand lists those it takes. */
+enum option_bit {
+    TAKES_BOOTSTRAP = 1 << 0,
+    TAKES_NODE = 1 << 1,
+    TAKES_JOB = 1 << 2,
+    TAKES_RECEIPT = 1 << 3,
+    TAKES_QUERY = 1 << 4,
+    TAKES_EXPECT = 1 << 5,
+    TAKES_COUNT = 1 << 6,
+    TAKES_CONCURRENCY = 1 << 7,
+    TAKES_STDIN = 1 << 8,
+    TAKES_ALWAYS = 1 << 9,
+};
+
+enum kind { KIND_TEXT, KIND_LIST, KIND_FLAG };
+
+struct option_row {
+    const char *name;
+    enum kind kind;
+    unsigned bits;
+    size_t offset;
+    const char *value;
+    const char *help;
+};
+
+#define AT(field) offsetof(struct cli_options, field)
+
+static const struct option_row rows[] = {
+    {"node", KIND_TEXT, TAKES_NODE, AT(node), "NODE",
+     "a peer id, a multiaddr, or host[:port]; default: the first worker found"},
+    {"stdin", KIND_TEXT, TAKES_STDIN, AT(stdin_file), "FILE", "the job's input; - is our own"},
+    {"env", KIND_LIST, TAKES_JOB, AT(env), "K=V", "a variable for the module; repeatable"},
+    {"memory", KIND_TEXT, TAKES_JOB, AT(memory), "BYTES", "memory limit; K, M, G may follow"},
+    {"fuel", KIND_TEXT, TAKES_JOB, AT(fuel), "UNITS", "meter the run and stop it there"},
+    {"timeout", KIND_TEXT, TAKES_JOB, AT(timeout), "SECONDS", "time limit of the run"},
+    {"output", KIND_TEXT, TAKES_JOB, AT(output), "BYTES", "output limit; K, M, G may follow"},
+    {"profile", KIND_TEXT, TAKES_JOB | TAKES_QUERY, AT(profile), "NAME",
+     "wasip1 (default) or deterministic/1"},
+    {"arch", KIND_TEXT, TAKES_JOB | TAKES_QUERY, AT(arch), "NAME", "only such workers, x86_64"},
+    {"runtime", KIND_TEXT, TAKES_JOB | TAKES_QUERY, AT(runtime), "NAME",
+     "only such workers, wasmtime-48"},
+    {"receipt", KIND_TEXT, TAKES_RECEIPT, AT(receipt), "FILE",
+     "write the receipt there, however the job ended"},
+    {"key", KIND_TEXT, TAKES_EXPECT, AT(key), "KEY",
+     "the worker's peer id, or its key in base64 or hex"},
+    {"module", KIND_TEXT, TAKES_EXPECT, AT(module), "FILE", "the module it must be about"},
+    {"stdout", KIND_TEXT, TAKES_EXPECT, AT(stdout_file), "FILE", "the output it must be about"},
+    {"count", KIND_TEXT, TAKES_COUNT, AT(count), "N", "how many times"},
+    {"concurrency", KIND_TEXT, TAKES_CONCURRENCY, AT(concurrency), "N", "jobs in flight at a time"},
+    {"bootstrap", KIND_LIST, TAKES_BOOTSTRAP, AT(bootstrap), "NODE",
+     "a node to begin with; repeatable; default PLASM_BOOTSTRAP, then remembered ones"},
+    {"identity", KIND_TEXT, TAKES_BOOTSTRAP, AT(identity), "FILE",
+     "be who this key says, made when missing; default: a fresh key"},
+    {"state-dir", KIND_TEXT, TAKES_BOOTSTRAP, AT(state_dir), "DIR",
+     "where nodes are remembered; '' remembers none"},
+    {"client-json", KIND_TEXT, TAKES_BOOTSTRAP, AT(client_json), "JSON",
+     "options of the library's client (plasm.h), for programs"},
+    {"request-json", KIND_TEXT, TAKES_JOB | TAKES_QUERY, AT(request_json), "JSON",
+     "the request as the library takes it (plasm.h), for programs"},
+    {"trace", KIND_FLAG, TAKES_BOOTSTRAP, AT(trace), NULL, "protocol events on standard error"},
+    {"json", KIND_FLAG, TAKES_ALWAYS, AT(json), NULL, "JSON lines instead of text"},
+};
+
+struct command {
+    const char *name;
+    const char *arguments;
+    int argument_min;
+    int argument_max; /* -1: any number */
+    unsigned options;
+    int (*run)(struct cli_options *options);
+    const char *help;
+};
+
+#define NETWORK (TAKES_BOOTSTRAP | TAKES_ALWAYS)
+
+static const struct command commands[] = {
+    {"discover", "", 0, 0, NETWORK | TAKES_QUERY, command_discover, "list the workers that answer"},
+    {"run", "MODULE [-- ARGS]", 1, -1,
+     NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_RECEIPT, command_run,
+     "run a module on a worker and check its receipt"},
+    {"verify", "RECEIPT", 1, 1, TAKES_ALWAYS | TAKES_EXPECT | TAKES_STDIN, command_verify,
+     "check a receipt file, without network"},
+    {"ping", "NODE", 1, 1, NETWORK | TAKES_COUNT, command_ping, "measure round trips to a node"},
+    {"identify", "NODE", 1, 1, NETWORK, command_identify, "show what a node says of itself"},
+    {"bench", "MODULE [-- ARGS]", 1, -1,
+     NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_COUNT | TAKES_CONCURRENCY,
+     command_bench, "run a module many times and print latency and throughput"},
+};
+
+static void print_usage(FILE *out) {
+    (void)fprintf(out, "usage: plasm COMMAND [OPTIONS] ...\n\n");
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        (void)fprintf(out, "  %-9s %-18s %s\n", commands[i].name, commands[i].arguments,
+                      commands[i].help);
+    }
+    (void)fprintf(out,
+                  "\nplasm COMMAND --help tells its options; plasm --version. See plasm(1).\n");
+}
+
+static void print_help(const struct command *command) {
+    printf("usage: plasm %s [OPTIONS] %s\n\n%s.\n\n", command->name, command->arguments,
+           command->help);
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if ((rows[i].bits & command->options) != 0) {
+            char left[40];
+            snprintf(left, sizeof(left), "--%s %s", rows[i].name,
+                     rows[i].value != NULL ? rows[i].value : "");
+            printf("  %-22s %s\n", left, rows[i].help);
+        }
+    }
+}
+
+static const struct command *find_command(const char *name) {
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (strcmp(commands[i].name, name) == 0) {
+            return &commands[i];
+        }
+    }
+    return NULL;
+}
+
+#define OPTION_BASE 256
+#define OPTION_HELP 1
+
+static void make_table(const struct command *command, struct option *table) {
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        if ((rows[i].bits & command->options) != 0) {
+            table[count++] = (struct option){
+                .name = rows[i].name,
+                .has_arg = rows[i].kind == KIND_FLAG ? no_argument : required_argument,
+                .val = OPTION_BASE + (int)i};
+        }
+    }
+    table[count++] = (struct option){.name = "help", .has_arg = no_argument, .val = OPTION_HELP};
+    table[count] = (struct option){.name = NULL};
+}
+
+static bool take_option(struct cli_options *options, const struct option_row *row,
+                        const char *value) {
+    void *place = (char *)options + row->offset;
+    struct cli_list *list = place;
+    switch (row->kind) {
+    case KIND_TEXT:
+        *(const char **)place = value;
+        return true;
+    case KIND_FLAG:
+        *(bool *)place = true;
+        return true;
+    case KIND_LIST:
+        if (list->count == CLI_LIST_MAX) {
+            return false;
+        }
+        list->items[list->count++] = value;
+        return true;
+    }
+    return false;
+}
+
+static int run_command(const struct command *command, int argc, char **argv) {
+    static struct cli_options options;
+    struct option table[ARRAY_SIZE(rows) + 2];
+    make_table(command, table);
+    opterr = 0;
+    int option;
+    while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
+        if (option == OPTION_HELP) {
+            print_help(command);
+            return EXIT_DONE;
+        }
+        if (option < OPTION_BASE || !take_option(&options, &rows[option - OPTION_BASE], optarg)) {
+            (void)fprintf(stderr,
+                          "plasm %s: %s: unknown option, or its value is missing; see plasm %s "
+                          "--help\n",
+                          command->name, argv[optind - 1], command->name);
+            return EXIT_USAGE;
+        }
+    }
+    options.argument_count = argc - optind;
+    options.arguments = argv + optind;
+    if (options.argument_count < command->argument_min ||
+        (command->argument_max >= 0 && options.argument_count > command->argument_max)) {
+        (void)fprintf(stderr, "usage: plasm %s [OPTIONS] %s\n", command->name, command->arguments);
+        return EXIT_USAGE;
+    }
+    return command->run(&options);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_usage(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("plasm %s\n", plasm_version());
+        return EXIT_DONE;
+    }
+    const struct command *command = find_command(argv[1]);
+    if (command == NULL) {
+        (void)fprintf(stderr, "plasm: there is no command '%s'\n\n", argv[1]);
+        print_usage(stderr);
+        return EXIT_USAGE;
+    }
+    return run_command(command, argc - 1, argv + 1);
+}
