@@ -128,6 +128,7 @@ static void compiled_decode(struct cursor *cursor, struct runner_compiled *compi
                       (outcome >= RUNNER_COMPILE_INVALID && outcome <= RUNNER_COMPILE_FAILED));
     compiled->outcome = (enum runner_compile_outcome)outcome;
     compiled->image_size = cursor_u64(cursor);
+    compiled->cpu_us = cursor_u64(cursor);
     compiled->text = take_text(cursor);
 }
 
@@ -309,6 +310,7 @@ static void body_encode(const struct runner_message *message, struct writer *wri
     case RUNNER_MESSAGE_COMPILED:
         writer_u8(writer, (uint8_t)message->compiled.outcome);
         writer_u64(writer, message->compiled.image_size);
+        writer_u64(writer, message->compiled.cpu_us);
         put_sized(writer, message->compiled.text);
         break;
     case RUNNER_MESSAGE_LOAD:

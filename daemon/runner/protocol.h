@@ -173,7 +173,8 @@ struct runner_exited {
 struct runner_compiled {
     enum runner_compile_outcome outcome;
     uint64_t image_size; /* when ok */
-    struct bytes text;   /* else why: as in runner_result */
+    uint64_t cpu_us;     /* processor time it took */
+    struct bytes text;   /* why not: as in runner_result */
 };
 
 struct runner_load {

@@ -36,9 +36,15 @@ _Noreturn static void answer(void) {
     }
     uint8_t room[32 + RUNNER_TEXT_SIZE_MAX];
     size_t size;
+    struct rusage usage;
+    uint64_t cpu_us = 0;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        cpu_us = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000 +
+                 (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
     struct runner_message message = {
         .type = RUNNER_MESSAGE_COMPILED,
-        .compiled = {report->outcome, report->image_size, text},
+        .compiled = {report->outcome, report->image_size, cpu_us, text},
     };
     if (runner_message_encode(&message, (struct span){room, sizeof(room)}, &size) == 0) {
         (void)!packet_send(process.socket, bytes_of(room, size), NULL, 0);
@@ -72,9 +78,7 @@ static int enter(const struct runner_compile_limits *limits, int socket) {
         return PLASM_IO;
     }
     int error = limit_cpu(limits->cpu_s_max);
-#ifndef __SANITIZE_ADDRESS__
-    error = error != 0 ? error : sandbox_limit(RLIMIT_DATA, limits->memory_bytes_max);
-#endif
+    error = error != 0 ? error : sandbox_limit_data(limits->memory_bytes_max);
     error = error != 0 ? error : sandbox_limit(RLIMIT_FSIZE, limits->image_bytes_max);
     return error != 0 ? error : seccomp_enter(SECCOMP_ROLE_COMPILE);
 }

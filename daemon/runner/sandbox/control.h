@@ -21,7 +21,6 @@ enum control_end {
     CONTROL_OUTPUT, /* more output than it may make */
     CONTROL_TIMEOUT,
     CONTROL_CANCELLED,
-    CONTROL_FAILED, /* our own failure */
 };
 
 struct control {

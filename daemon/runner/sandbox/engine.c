@@ -23,6 +23,7 @@ static wasm_config_t *config_new(enum runner_flavour flavour, bool optimise) {
     wasmtime_config_max_wasm_stack_set(config, ENGINE_STACK_BYTES_MAX);
     wasmtime_config_native_unwind_info_set(config, false);
     wasmtime_config_epoch_interruption_set(config, true);
+    wasmtime_config_memory_init_cow_set(config, false);
     if (flavour == RUNNER_FLAVOUR_METERED) {
         wasmtime_config_consume_fuel_set(config, true);
         wasmtime_config_cranelift_nan_canonicalization_set(config, true);

@@ -19,6 +19,18 @@
 #include "runner/sandbox/landlock.h"
 #include "runner/sandbox/seccomp.h"
 
+/* gcc's and clang's way of saying so. */
+#if defined(__SANITIZE_ADDRESS__)
+#define PLASM_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define PLASM_SANITIZED 1
+#endif
+#endif
+#ifndef PLASM_SANITIZED
+#define PLASM_SANITIZED 0
+#endif
+
 #define SANDBOX_FILES_MAX 64 /* descriptors of a zygote: two a spawn under way, and its own */
 
 void sandbox_forget_environment(char **environment) {
@@ -38,6 +50,15 @@ int sandbox_limit(int resource, uint64_t value) {
     }
     limit.rlim_cur = limit.rlim_max;
     return setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? 0 : PLASM_IO;
+}
+
+int sandbox_limit_data(uint64_t value) {
+#if PLASM_SANITIZED
+    (void)value;
+    return 0;
+#else
+    return sandbox_limit(RLIMIT_DATA, value);
+#endif
 }
 
 static bool is_kept(const struct sandbox_options *options, int fd) {
@@ -177,10 +198,7 @@ static int set_limits(const struct sandbox_options *options) {
     error = error != 0 ? error : sandbox_limit(RLIMIT_MSGQUEUE, 0);
     error = error != 0 ? error : sandbox_limit(RLIMIT_NOFILE, SANDBOX_FILES_MAX);
     error = error != 0 ? error : sandbox_limit(RLIMIT_FSIZE, options->file_bytes_max);
-#ifndef __SANITIZE_ADDRESS__ /* AddressSanitizer's shadow counts as data, terabytes of it */
-    error = error != 0 ? error : sandbox_limit(RLIMIT_DATA, options->data_bytes_max);
-#endif
-    return error;
+    return error != 0 ? error : sandbox_limit_data(options->data_bytes_max);
 }
 
 /* Gone when `parent` is, even when it went just now. */

@@ -40,6 +40,11 @@ MUST_CHECK int sandbox_enter(const struct sandbox_options *options,
 /* Lowers a limit, soft and hard; one that is lower already stays. */
 MUST_CHECK int sandbox_limit(int resource, uint64_t value);
 
+/* The same for RLIMIT_DATA, which counts what can be written to: memory, heap. Does nothing under
+ * AddressSanitizer, whose shadow is terabytes of it. (RLIMIT_AS is of no use: wasmtime reserves far
+ * more than it uses.) */
+MUST_CHECK int sandbox_limit_data(uint64_t value);
+
 /* The last step of a forked runner, before it reads anything: no more processes, dies with the
  * zygote (whose process id, as it sees it itself, is `parent`). */
 MUST_CHECK int sandbox_enter_runner(int parent);

@@ -28,7 +28,7 @@ struct child {
 
 struct zygote {
     const struct zygote_options *options;
-    struct runner_engines engines;
+    struct job_host host;
     struct child children[ZYGOTE_CHILDREN_MAX];
     size_t child_count;
 };
@@ -143,7 +143,7 @@ static void receive(struct zygote *zygote) {
     if (message.type == RUNNER_MESSAGE_SPAWN) {
         ENSURE(fds[0] >= 0);
         if (fork_child(zygote, message.spawn.token)) {
-            runner_serve(&zygote->engines, fds[0], zygote->options->data_bytes_max);
+            runner_serve(&zygote->host, fds[0], zygote->options->data_bytes_max);
         }
     } else {
         ENSURE(message.type == RUNNER_MESSAGE_COMPILE && fds[2] >= 0);
@@ -187,7 +187,7 @@ static int prepare(struct zygote *zygote, struct sandbox_walls *ret_walls) {
     if (sigaction(SIGCHLD, &action, NULL) != 0) {
         return PLASM_IO;
     }
-    error = runner_engines_init(&zygote->engines);
+    error = job_host_init(&zygote->host);
     for (int role = SECCOMP_ROLE_ZYGOTE; role < SECCOMP_ROLE_COUNT && error == 0; role++) {
         error = seccomp_prepare((enum seccomp_role)role);
     }
