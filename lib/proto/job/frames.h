@@ -55,7 +55,7 @@ enum job_rejection {
 const char *job_rejection_name(enum job_rejection code);
 
 /* What the owner of a machine's stream should do, after transmit gave 0. Bits; each stays set once
- * it holds: act on what is new. */
+ * it holds (STOP until the peer has finished by itself): act on what is new. */
 enum job_wants {
     JOB_WANTS_FIN = 1,   /* all is written: finish our direction */
     JOB_WANTS_STOP = 2,  /* nothing more is read: STOP_SENDING to the peer's direction */
