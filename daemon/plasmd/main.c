@@ -180,7 +180,7 @@ int main(int argc, char **argv) {
             return 0;
         }
         if (option == '?') {
-            char text[160];
+            char text[224];
             snprintf(text, sizeof(text),
                      "%.100s: unknown option, or its value is missing; "
                      "see plasmd --help",

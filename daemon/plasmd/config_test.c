@@ -1,0 +1,98 @@
+/* The configuration: schema, file with line numbers, values out of range. */
+#include "plasmd/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "util/testing.h"
+
+static struct config config;
+static char fault[CONFIG_FAULT_SIZE];
+static char path[64];
+
+static bool read_text(const char *text) {
+    snprintf(path, sizeof(path), "/tmp/plasmd-config-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    assert_int_equal(close(fd), 0);
+    config_default(&config);
+    bool read = config_read(&config, path, true, fault);
+    assert_int_equal(unlink(path), 0);
+    return read;
+}
+
+static void defaults_are_the_documented_ones(void **state) {
+    (void)state;
+    config_default(&config);
+    assert_true(config_finish(&config, fault));
+    assert_int_equal(config.memory_bytes, 128U << 20);
+    assert_int_equal(config.wall_ms, 30000);
+    assert_int_equal(config.output_bytes, 1U << 20);
+    assert_int_equal(config.listen_count, 2);
+    assert_int_equal(config.listen[0].port, 4001);
+    assert_string_equal(config.kad_protocol, "/phase/kad/1.0.0");
+    assert_true(config.jobs_running >= 1);
+    assert_false(config.isolation_per_job);
+}
+
+static void a_file_sets_values(void **state) {
+    (void)state;
+    assert_true(read_text("[node]\nlisten = /ip4/127.0.0.1/udp/5000/quic-v1\n"
+                          "bootstrap = a.example, /ip4/192.0.2.1/udp/1/quic-v1\n"
+                          "[limits]\nmemory_bytes = 1G\nwall_ms = 5\n"
+                          "[jobs]\nisolation = job\n[log]\nformat = json\nlevel = debug\n"));
+    assert_true(config_finish(&config, fault));
+    assert_int_equal(config.listen_count, 1);
+    assert_int_equal(config.listen[0].port, 5000);
+    assert_int_equal(config.bootstrap_count, 2);
+    assert_int_equal(config.memory_bytes, UINT64_C(1) << 30);
+    assert_int_equal(config.wall_ms, 5);
+    assert_true(config.isolation_per_job);
+    assert_int_equal(config.log_format, LOG_FORMAT_JSON);
+    assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
+}
+
+static void faults_name_file_and_line(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *line;
+        const char *word;
+    } cases[] = {
+        {"[limits]\nmemory_bytes = lots\n", ":2: ", "memory_bytes = lots"},
+        {"[limits]\n\n\nwall_ms = 0\n", ":4: ", "from 1 to"},
+        {"[limits]\nwall_ms = -1\n", ":2: ", "wall_ms"},
+        {"[limits]\nmemory_bytes = 99999999999G\n", ":2: ", "from"},
+        {"[limits]\nmemroy_bytes = 1\n", ":2: ", "no setting 'memroy_bytes'"},
+        {"[node]\nlisten = 0.0.0.0\n", ":2: ", "must be like /ip4"},
+        {"[node]\nephemeral = perhaps\n", ":2: ", "yes or no"},
+        {"[log]\nlevel = loud\n", ":2: ", "debug"},
+        {"nonsense\n", ":1: ", "key = value"},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_false(read_text(cases[i].text));
+        assert_non_null(strstr(fault, path));
+        assert_non_null(strstr(fault, cases[i].line));
+        assert_non_null(strstr(fault, cases[i].word));
+    }
+}
+
+static void a_missing_file_is_a_fault_only_when_named(void **state) {
+    (void)state;
+    config_default(&config);
+    assert_true(config_read(&config, "/nonexistent/plasmd.conf", false, fault));
+    assert_false(config_read(&config, "/nonexistent/plasmd.conf", true, fault));
+    assert_non_null(strstr(fault, "/nonexistent/plasmd.conf: No such file"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_are_the_documented_ones),
+        cmocka_unit_test(a_file_sets_values),
+        cmocka_unit_test(faults_name_file_and_line),
+        cmocka_unit_test(a_missing_file_is_a_fault_only_when_named),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
