@@ -185,9 +185,11 @@ static int canonical_unescape(struct bytes from, size_t *ret_size) {
     }
     int high = canonical_hex(from.data[4]);
     int low = canonical_hex(from.data[5]);
-    int value = high << 4 | low;
-    if (high < 0 || high > 1 || low < 0 || value == '\b' || value == '\f' || value == '\n' ||
-        value == '\r' || value == '\t') {
+    if (high < 0 || high > 1 || low < 0) {
+        return -1;
+    }
+    int value = high * 16 + low;
+    if (value == '\b' || value == '\f' || value == '\n' || value == '\r' || value == '\t') {
         return -1;
     }
     *ret_size = 6;

@@ -229,7 +229,7 @@ static void own_mistakes(void **state) {
     memset(manifest.arch, 'a', sizeof(manifest.arch));
     refuse(manifest, "arch");
     manifest = example();
-    strcpy(manifest.runtime, "a b");
+    (void)snprintf(manifest.runtime, sizeof(manifest.runtime), "a b");
     refuse(manifest, "runtime");
     manifest = example();
     manifest.client_nonce[31] = '\0';
@@ -302,12 +302,12 @@ static void fitting(void **state) {
         assert_string_equal(fault.field, refused[i].name);
     }
     assert_int_equal(manifest_fit_node(&manifest, "x86_64", "wasmtime-48", &fault), 0);
-    strcpy(manifest.arch, "aarch64");
+    (void)snprintf(manifest.arch, sizeof(manifest.arch), "aarch64");
     assert_int_equal(manifest_fit_node(&manifest, "x86_64", "wasmtime-48", &fault),
                      PLASM_UNSUPPORTED);
     assert_string_equal(fault.field, "arch");
-    strcpy(manifest.arch, "x86_64");
-    strcpy(manifest.runtime, "wasmtime-47");
+    (void)snprintf(manifest.arch, sizeof(manifest.arch), "x86_64");
+    (void)snprintf(manifest.runtime, sizeof(manifest.runtime), "wasmtime-47");
     assert_int_equal(manifest_fit_node(&manifest, "x86_64", "wasmtime-48", &fault),
                      PLASM_UNSUPPORTED);
     assert_string_equal(fault.field, "runtime");

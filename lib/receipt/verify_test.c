@@ -234,8 +234,8 @@ static void lies(void **state) {
     }
     lies[1].job_id[0] = '0';
     lies[2].client_nonce[0] = '0';
-    strcpy(lies[3].arch, "aarch64");
-    strcpy(lies[4].runtime, "wasmtime-47");
+    (void)snprintf(lies[3].arch, sizeof(lies[3].arch), "aarch64");
+    (void)snprintf(lies[4].runtime, sizeof(lies[4].runtime), "wasmtime-47");
     lies[5].module_hash.bytes[0] ^= 1;
     lies[6].input_hash.bytes[0] ^= 1;
     lies[7].prev_count = 0;

@@ -147,8 +147,8 @@ static inline void testing_answer_init(struct testing_answer *answer,
     answer->receipt.started_ms = 1767225000000;
     answer->receipt.stdout_hash = sha256(output);
     answer->receipt.stderr_hash = sha256(error_output);
-    (void)strcpy(answer->receipt.arch, "x86_64");
-    (void)strcpy(answer->receipt.runtime, "wasmtime-48");
+    (void)snprintf(answer->receipt.arch, sizeof(answer->receipt.arch), "x86_64");
+    (void)snprintf(answer->receipt.runtime, sizeof(answer->receipt.runtime), "wasmtime-48");
     peer_id_format(&question->request.worker, answer->receipt.worker);
     buffer_init(&answer->json, memory, RECEIPT_SIZE_MAX);
     buffer_init(&summary, memory, SUMMARY_SIZE_MAX);
