@@ -214,7 +214,7 @@ void stream_opened(struct peer *peer, const struct link_event *event);
 bool stream_data(struct peer *peer, const struct link_event *event, struct peer_event *ret_event);
 bool stream_writable(const struct link_event *event, struct peer_event *ret_event);
 void stream_over(const struct link_event *event);
-void stream_stopped(const struct link_event *event);
+void stream_unread(const struct link_event *event);
 /* The connection ended under it: the application is told, the service too. */
 void stream_lost(struct peer_stream *stream, int error);
 void stream_expire(struct peer_stream *stream);

@@ -186,7 +186,7 @@ static bool dispatch(struct peer *peer, const struct link_event *event,
     case LINK_STREAM_WRITABLE:
         return stream_writable(event, ret_event);
     case LINK_STREAM_STOPPED:
-        stream_stopped(event);
+        stream_unread(event);
         return false;
     case LINK_STREAM_RESET:
     case LINK_STREAM_CLOSED:

@@ -316,7 +316,7 @@ void stream_over(const struct link_event *event) {
 
 /* Some implementations stop reading as soon as they have said what they had to say: what they sent
  * still counts. An application that has something left to send has lost its reader. */
-void stream_stopped(const struct link_event *event) {
+void stream_unread(const struct link_event *event) {
     struct peer_stream *stream = event->stream->user;
     if (stream == NULL) {
         return;
