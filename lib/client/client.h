@@ -7,13 +7,16 @@
 #include <sys/types.h>
 
 #include "client/core/core.h"
-#include "host/state.h"
 #include "host/host.h"
+#include "host/state.h"
 #include "plasm.h"
 
 #define CLIENT_TIMEOUT_MS_DEFAULT   30000
 #define DISCOVER_TIMEOUT_MS_DEFAULT 4000
 #define CLIENT_MEMORY_MAX           ((size_t)2 * 1024 * 1024 * 1024)
+
+/* No peer's request: waits for the connection to be identified. */
+#define WAIT_IDENTIFIED UINT64_MAX
 
 /* A ping, identify or connect that a blocking call waits for. */
 struct client_wait {

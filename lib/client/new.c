@@ -34,7 +34,7 @@ static void note_wait(struct plasm_client *client, const struct peer_event *even
         return;
     }
     bool mine = event->request == wait->request;
-    bool identified = event->type == PEER_EVENT_IDENTIFIED &&
+    bool identified = event->type == PEER_EVENT_IDENTIFIED && wait->request == WAIT_IDENTIFIED &&
                       event->connection == wait->connection && wait->connection != NULL;
     bool lost = event->type == PEER_EVENT_DISCONNECTED && event->connection == wait->connection &&
                 wait->connection != NULL;

@@ -230,7 +230,7 @@ int plasm_identify(struct plasm_client *client, const char *node, const char **r
         return error;
     }
     wait.record_until = nanos_add(host_now(), CORE_CAPABILITY_TIMEOUT);
-    client->wait = (struct client_wait){.request = UINT64_MAX, .connection = wait.connection};
+    client->wait = (struct client_wait){.request = WAIT_IDENTIFIED, .connection = wait.connection};
     do {
         client->wait.done = false;
         error = client_run(client, identified, &wait, nanos_min(deadline, wait.record_until));

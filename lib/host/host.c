@@ -211,6 +211,10 @@ static void on_socket(uv_poll_t *poll, int status, int events) {
         take_datagrams(socket);
         take_refusals(socket);
     }
+    if (status < 0) { /* libuv stops watching when ICMP reported something: it is over */
+        socket->polling = false;
+        watch(socket, socket->waits_writable);
+    }
 }
 
 /* Before the loop sleeps: what callbacks left behind is taken, sent, and the alarm is set. */

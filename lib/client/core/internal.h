@@ -65,6 +65,7 @@ struct core_job {
     bool has_client;
     struct job_client client;
     struct block *unsent;
+    size_t unsent_size; /* filled part of it */
     size_t unsent_offset;
     bool unsent_fin;
     bool fin_sent;
