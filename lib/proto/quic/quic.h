@@ -34,7 +34,7 @@ struct quic_stream;
 /* Room that lets it fill the largest batch (GSO). */
 #define QUIC_BATCH_SIZE_MAX 65000
 /* Longest text sent with quic_conn_close(); what is longer is cut. */
-#define QUIC_REASON_MAX 256
+#define QUIC_REASON_MAX 160
 
 /* Transport error codes (RFC 9000, section 20.1) that quic_event.code may have; a TLS alert is
  * QUIC_CODE_CRYPTO + alert. */
