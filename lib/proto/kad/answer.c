@@ -114,19 +114,22 @@ void operation_take_target(struct kad *kad, struct operation *operation, const s
     found_set(operation, found, 0);
 }
 
+/* Who is reached over the Internet has no business naming private addresses: we could not dial
+ * them, and no group would bound them. */
 static void take_closer(struct kad *kad, struct operation *operation, struct query_peer *from,
                         const struct kad_message *answer) {
     struct cursor cursor = cursor_of(answer->whole);
     struct kad_message_peer peer;
     struct group_counts counts = {.count = 0};
+    bool only_public = members_is_public(kad, &from->id);
     for (size_t i = 0;
          i < KAD_ANSWER_CLOSER_MAX && kad_message_peer_next(&cursor, KAD_LIST_CLOSER, &peer); i++) {
-        struct kad_addresses packed;
-        kad_message_addresses(&peer, &packed);
-        struct bytes addresses = kad_addresses_bytes(&packed);
         if (peer_id_equal(&peer.id, &kad->own_id)) {
             continue;
         }
+        struct kad_addresses packed;
+        kad_message_addresses(&peer, only_public, &packed);
+        struct bytes addresses = kad_addresses_bytes(&packed);
         if (operation->kind == KAD_FIND_PEER &&
             bytes_equal(peer_id_bytes(&peer.id), operation_key(operation))) {
             operation_take_target(kad, operation, &peer.id, addresses);
@@ -156,7 +159,7 @@ static void take_providers(struct kad *kad, struct operation *operation,
             continue;
         }
         struct kad_addresses packed;
-        kad_message_addresses(&peer, &packed);
+        kad_message_addresses(&peer, false, &packed);
         struct bytes addresses = kad_addresses_bytes(&packed);
         bool is_connected;
         if (addresses.size == 0) {

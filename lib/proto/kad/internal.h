@@ -161,6 +161,9 @@ MUST_CHECK int members_seed(const struct kad *kad, struct query *query);
 struct bytes members_addresses(const struct kad *kad, const struct peer_id *id,
                                bool *ret_is_connected);
 
+/* True when the peer is known to be reached at a public address. */
+bool members_is_public(const struct kad *kad, const struct peer_id *id);
+
 /* operation.c: the life of an operation */
 
 /* Starts one. `value` is for KAD_PUT_VALUE alone. PLASM_LIMIT, PLASM_INVALID, PLASM_NO_MEMORY. */

@@ -37,11 +37,12 @@
 /* A peer leaves the table after so many failures in a row, counted at most once an interval. */
 #define KAD_PEER_FAILURES_MAX 3
 
-/* One lookup: candidates a path remembers, requests it makes in all, and has under way with those
- * that are slow to answer. */
+/* One lookup: candidates a path remembers, requests it makes in all, has under way when peers are
+ * silent, and has under way with those that nobody waits for any more. */
 #define KAD_PATH_CANDIDATES_MAX  64
 #define KAD_LOOKUP_REQUESTS_MAX  160
-#define KAD_LOOKUP_IN_FLIGHT_MAX 32
+#define KAD_LOOKUP_WINDOW_MAX    30
+#define KAD_LOOKUP_IN_FLIGHT_MAX 64
 /* Distinct providers one operation reports. */
 #define KAD_LOOKUP_PROVIDERS_MAX 512
 /* Answers with a value that are remembered, to correct those that were outdated. */

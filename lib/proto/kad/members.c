@@ -359,3 +359,16 @@ struct bytes members_addresses(const struct kad *kad, const struct peer_id *id,
     }
     return contact != NULL ? contact_addresses(contact) : bytes_of(NULL, 0);
 }
+
+bool members_is_public(const struct kad *kad, const struct peer_id *id) {
+    struct sha256_digest hash = sha256(peer_id_bytes(id));
+    const struct table_peer *member = table_find(&kad->table, &hash);
+    const struct contact *contact = member == NULL ? contacts_find(&kad->contacts, id) : NULL;
+    struct kad_groups groups = {0};
+    if (member != NULL) {
+        groups = member->groups;
+    } else if (contact != NULL) {
+        groups = contact->groups;
+    }
+    return groups.ip4 != 0 || groups.ip6 != 0;
+}

@@ -109,14 +109,15 @@ bool kad_message_peer_next(struct cursor *cursor, enum kad_message_list list,
     return false;
 }
 
-void kad_message_addresses(const struct kad_message_peer *peer,
+void kad_message_addresses(const struct kad_message_peer *peer, bool only_public,
                            struct kad_addresses *ret_addresses) {
     struct bytes list[ADDRESSES_READ_MAX];
     size_t count = 0;
     struct cursor cursor = cursor_of(peer->body);
     struct protobuf_field field;
     while (count < ADDRESSES_READ_MAX && protobuf_next(&cursor, &field)) {
-        if (field.number == PEER_ADDRESSES) {
+        if (field.number == PEER_ADDRESSES &&
+            !(only_public && kad_address_is_private(field.bytes))) {
             list[count++] = field.bytes;
         }
     }

@@ -52,8 +52,9 @@ struct kad_message_peer {
  * peer id are passed over. */
 bool kad_message_peer_next(struct cursor *cursor, enum kad_message_list list,
                            struct kad_message_peer *ret_peer);
-/* Collects the peer's addresses within their bounds (see kad_addresses_add). */
-void kad_message_addresses(const struct kad_message_peer *peer,
+/* Collects the peer's addresses within their bounds (see kad_addresses_add), without private ones
+ * when `only_public`. */
+void kad_message_addresses(const struct kad_message_peer *peer, bool only_public,
                            struct kad_addresses *ret_addresses);
 
 /* Writers. A message begins with its head; an empty key is left out. Overflow is latched in the

@@ -112,13 +112,38 @@ static int insert_at(struct query *query, size_t place, struct query_peer *peer)
     return 0;
 }
 
+/* Counts towards a source what is known of a peer it names. */
+static void judge_by_state(struct query_peer *source, enum query_state state) {
+    source->asking = (uint16_t)(source->asking + (state == QUERY_WAITING));
+    source->silent = (uint16_t)(source->silent + (state == QUERY_SLOW || state == QUERY_FAILED));
+    source->proven = (uint16_t)(source->proven + (state == QUERY_ANSWERED));
+}
+
+static void add_source(struct query_peer *peer, struct query_peer *from) {
+    for (size_t i = 0; i < peer->source_count; i++) {
+        if (peer->sources[i] == from) {
+            return;
+        }
+    }
+    /* What our own table holds needs nobody's word. */
+    bool is_seed = peer->hops == 0;
+    if (!is_seed && peer->source_count < QUERY_SOURCES_MAX) {
+        peer->sources[peer->source_count++] = from;
+        judge_by_state(from, peer->state);
+    }
+}
+
+/* `from` is NULL for a seed. */
 static int query_add(struct query *query, const struct peer_id *id,
                      const struct sha256_digest *hash, struct bytes addresses, size_t path,
-                     uint8_t hops) {
+                     struct query_peer *from) {
     struct sha256_digest distance = kad_distance(&query->target, hash);
     bool found;
     size_t place = find_place(query, &distance, &found);
     if (found) {
+        if (from != NULL) {
+            add_source(query->peers[place], from);
+        }
         join_path(query, query->peers[place], path);
         return 0;
     }
@@ -129,8 +154,11 @@ static int query_add(struct query *query, const struct peer_id *id,
     *peer = (struct query_peer){.distance = distance,
                                 .id = *id,
                                 .state = QUERY_HEARD,
-                                .hops = hops,
                                 .addresses_size = (uint16_t)addresses.size};
+    if (from != NULL) {
+        peer->hops = from->hops < UINT8_MAX ? (uint8_t)(from->hops + 1) : UINT8_MAX;
+        add_source(peer, from);
+    }
     if (addresses.size > 0) {
         memcpy(peer->addresses, addresses.data, addresses.size);
     }
@@ -151,14 +179,14 @@ int query_seed(struct query *query, const struct peer_id *id, const struct sha25
     if (found) {
         return 0;
     }
-    int error = query_add(query, id, hash, addresses, query->seed_count % query->path_count, 0);
+    int error = query_add(query, id, hash, addresses, query->seed_count % query->path_count, NULL);
     if (error == 0) {
         query->seed_count++;
     }
     return error;
 }
 
-int query_hear(struct query *query, const struct query_peer *from, const struct peer_id *id,
+int query_hear(struct query *query, struct query_peer *from, const struct peer_id *id,
                struct bytes addresses) {
     size_t path = from->path;
     /* With fewer seeds than paths the empty ones begin at what the seeds tell. */
@@ -166,8 +194,40 @@ int query_hear(struct query *query, const struct query_peer *from, const struct 
         path = query->dealt++ % query->path_count;
     }
     struct sha256_digest hash = sha256(peer_id_bytes(id));
-    uint8_t hops = from->hops < UINT8_MAX ? (uint8_t)(from->hops + 1) : UINT8_MAX;
-    return query_add(query, id, &hash, addresses, path, hops);
+    return query_add(query, id, &hash, addresses, path, from);
+}
+
+enum belief {
+    BELIEF_YES,
+    BELIEF_WAIT, /* peers the same sources named are being asked: see how they do first */
+    BELIEF_NO,
+};
+
+/* What the word of those who named the peer is worth. */
+static enum belief belief_in(const struct query_peer *peer) {
+    enum belief best = peer->source_count > 0 ? BELIEF_NO : BELIEF_YES;
+    for (size_t i = 0; i < peer->source_count; i++) {
+        const struct query_peer *source = peer->sources[i];
+        int credit = QUERY_SILENT_MAX + source->proven - source->silent;
+        if (credit > source->asking) {
+            return BELIEF_YES;
+        }
+        if (credit > 0) {
+            best = BELIEF_WAIT;
+        }
+    }
+    return best;
+}
+
+/* The peer comes to be in another state, which tells of those who named it. */
+static void set_state(struct query_peer *peer, enum query_state state) {
+    for (size_t i = 0; i < peer->source_count; i++) {
+        struct query_peer *source = peer->sources[i];
+        source->asking = (uint16_t)(source->asking - (peer->state == QUERY_WAITING));
+        source->silent = (uint16_t)(source->silent - (peer->state == QUERY_SLOW));
+        judge_by_state(source, state);
+    }
+    peer->state = (uint8_t)state;
 }
 
 /* How long a peer may be silent before nobody waits for it. */
@@ -187,15 +247,15 @@ void query_expire(struct query *query, nanos now) {
     for (size_t i = 0; query->waiting > 0 && i < query->size; i++) {
         struct query_peer *peer = query->peers[i];
         if (peer->state == QUERY_WAITING && nanos_add(peer->asked, patience) <= now) {
-            peer->state = QUERY_SLOW;
+            set_state(peer, QUERY_SLOW);
             query->waiting--;
             query->slow++;
             any = true;
         }
     }
     /* Silence costs time: try more at once. */
-    if (any && query->window < KAD_LOOKUP_IN_FLIGHT_MAX / 2) {
-        query->window *= 2;
+    if (any && query->window < KAD_LOOKUP_WINDOW_MAX) {
+        query->window += KAD_ALPHA;
     }
 }
 
@@ -227,8 +287,12 @@ static struct path_view view_path(const struct query *query, size_t path) {
             counted == KAD_K) {
             continue;
         }
+        enum belief belief = peer->state == QUERY_HEARD ? belief_in(peer) : BELIEF_YES;
+        if (belief == BELIEF_NO) {
+            continue;
+        }
         counted++;
-        if (peer->state == QUERY_WAITING) {
+        if (peer->state == QUERY_WAITING || belief == BELIEF_WAIT) {
             view.pending++;
         } else if (peer->state == QUERY_HEARD && view.next == NULL) {
             view.next = peer;
@@ -246,7 +310,7 @@ static void ask(struct query *query, struct query_peer *peer, size_t path, nanos
     for (size_t i = 0; i < query->path_count; i++) {
         query->candidates[i] -= on_path(peer, i);
     }
-    peer->state = QUERY_WAITING;
+    set_state(peer, QUERY_WAITING);
     peer->path = (uint8_t)path;
     peer->asked = now;
     query->waiting++;
@@ -275,7 +339,7 @@ static void settle(struct query *query, struct query_peer *peer, enum query_stat
         ENSURE(peer->state == QUERY_SLOW);
         query->slow--;
     }
-    peer->state = (uint8_t)state;
+    set_state(peer, state);
 }
 
 void query_answered(struct query *query, struct query_peer *peer, nanos now) {

@@ -22,15 +22,25 @@ enum query_state {
     QUERY_FAILED,
 };
 
+/* Who named a peer: so many are remembered. */
+#define QUERY_SOURCES_MAX 3
+/* Who named so many more peers that are silent than peers that answered is not believed. */
+#define QUERY_SILENT_MAX 3
+
 /* One peer of the lookup, in one allocation with its addresses. */
 struct query_peer {
     struct sha256_digest distance;
     struct peer_id id;
-    uint8_t state; /* enum query_state */
-    uint8_t paths; /* bit p: path p has heard of it */
-    uint8_t path;  /* that asked it */
-    uint8_t hops;  /* referrals from our own table to it */
+    uint8_t state;        /* enum query_state */
+    uint8_t paths;        /* bit p: path p has heard of it */
+    uint8_t path;         /* that asked it */
+    uint8_t hops;         /* referrals from our own table to it */
+    uint8_t source_count; /* 0: from our own table */
+    uint16_t silent;      /* peers it named that failed or are slow, */
+    uint16_t proven;      /* that answered, */
+    uint16_t asking;      /* that are being asked */
     uint16_t addresses_size;
+    struct query_peer *sources[QUERY_SOURCES_MAX]; /* they answered, so they stay */
     nanos asked;
     uint8_t addresses[];
 };
@@ -72,8 +82,8 @@ MUST_CHECK int query_seed(struct query *query, const struct peer_id *id,
                           const struct sha256_digest *hash, struct bytes addresses);
 /* Adds a peer that `from` told of, to the path that asked `from`. One that is there already comes
  * to be known to this path. What is too far to matter is left out. PLASM_NO_MEMORY. */
-MUST_CHECK int query_hear(struct query *query, const struct query_peer *from,
-                          const struct peer_id *id, struct bytes addresses);
+MUST_CHECK int query_hear(struct query *query, struct query_peer *from, const struct peer_id *id,
+                          struct bytes addresses);
 
 /* The next peer to ask, now marked as asked, or NULL when there is none for now. Silent peers are
  * given up by query_expire alone. */

@@ -108,7 +108,7 @@ static int take_provider(struct answer *answer, const struct kad_message *reques
             continue;
         }
         struct kad_addresses packed;
-        kad_message_addresses(&peer, &packed);
+        kad_message_addresses(&peer, false, &packed);
         struct bytes addresses = kad_addresses_bytes(&packed);
         struct kad_groups groups = kad_groups_of(remote, addresses);
         return addresses.size > 0 ? providers_add(&answer->kad->providers, request->key, &peer.id,
