@@ -3,6 +3,8 @@ add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prot
                     -Wmissing-prototypes -Wvla -Werror -fno-common -fstack-protector-strong)
 if(CMAKE_SYSTEM_NAME STREQUAL "Linux")
   add_compile_definitions(_GNU_SOURCE)
+elseif(APPLE)
+  add_compile_definitions(__APPLE_USE_RFC_3542) # IPV6_PKTINFO and its like
 endif()
 if(CMAKE_BUILD_TYPE MATCHES "Rel" AND NOT PLASM_SANITIZE)
   # Ubuntu's compilers define another value by themselves.

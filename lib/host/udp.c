@@ -43,8 +43,8 @@ static void set_options(struct udp_socket *udp, bool six) {
 #endif
         set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
     }
-#ifdef __linux__
     /* QUIC finds its packet size by itself and must not be fragmented. */
+#ifdef __linux__
     if (six) {
         set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
         set_option(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
@@ -56,6 +56,8 @@ static void set_options(struct udp_socket *udp, bool six) {
     int segment = 0;
     socklen_t size = sizeof(segment);
     udp->segments = getsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, &segment, &size) == 0;
+#elif defined(IP_DONTFRAG) && defined(IPV6_DONTFRAG)
+    set_option(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_DONTFRAG : IP_DONTFRAG, 1);
 #endif
 }
 
@@ -251,9 +253,10 @@ static void put_control(struct msghdr *message, int level, int type, const void 
     struct cmsghdr *control = (struct cmsghdr *)(void *)place;
     control->cmsg_level = level;
     control->cmsg_type = type;
-    control->cmsg_len = CMSG_LEN(size);
+    /* These sizes are size_t on some systems and socklen_t on others. */
+    control->cmsg_len = (socklen_t)CMSG_LEN(size);
     memcpy(CMSG_DATA(control), value, size);
-    message->msg_controllen += CMSG_SPACE(size);
+    message->msg_controllen += (socklen_t)CMSG_SPACE(size);
 }
 
 static void put_source(struct msghdr *message, const struct netaddr *local) {
