@@ -117,7 +117,7 @@ class Package(unittest.TestCase):
         self.succeeds("plasmd", "check-config", "--config", path)
         self.succeeds("sh", "-c", f"printf '[limits]\\nmemory_bytes = much\\n' > {path}.bad")
         result = self.machine.run("plasmd", "check-config", "--config", path + ".bad")
-        self.assertEqual(result.returncode, 1, result.stdout)
+        self.assertEqual(result.returncode, 2, result.stdout)
         self.assertIn(f"{path}.bad:2:", result.stdout)
         self.succeeds("rm", path + ".bad")
 
