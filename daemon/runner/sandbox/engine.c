@@ -83,10 +83,49 @@ void engine_error_text(wasmtime_error_t *error, char *room) {
     wasmtime_error_delete(error);
 }
 
-void engine_trap_text(wasm_trap_t *trap, char *room) {
-    wasm_byte_vec_t text;
-    wasm_trap_message(trap, &text);
-    copy_line(&text, room);
-    wasm_byte_vec_delete(&text);
+/* The traps of code as our engine makes it. */
+static const char *trap_name(wasmtime_trap_code_t code) {
+    switch (code) {
+    case WASMTIME_TRAP_CODE_STACK_OVERFLOW:
+        return "call stack exhausted";
+    case WASMTIME_TRAP_CODE_MEMORY_OUT_OF_BOUNDS:
+        return "out of bounds memory access";
+    case WASMTIME_TRAP_CODE_TABLE_OUT_OF_BOUNDS:
+        return "out of bounds table access";
+    case WASMTIME_TRAP_CODE_INDIRECT_CALL_TO_NULL:
+        return "indirect call to null";
+    case WASMTIME_TRAP_CODE_BAD_SIGNATURE:
+        return "indirect call type mismatch";
+    case WASMTIME_TRAP_CODE_INTEGER_OVERFLOW:
+        return "integer overflow";
+    case WASMTIME_TRAP_CODE_INTEGER_DIVISION_BY_ZERO:
+        return "integer divide by zero";
+    case WASMTIME_TRAP_CODE_BAD_CONVERSION_TO_INTEGER:
+        return "invalid conversion to integer";
+    case WASMTIME_TRAP_CODE_UNREACHABLE_CODE_REACHED:
+        return "unreachable executed";
+    case WASMTIME_TRAP_CODE_OUT_OF_FUEL:
+        return "out of fuel";
+    default:
+        return "trap";
+    }
+}
+
+void engine_trap_text(wasm_trap_t *trap, wasmtime_trap_code_t code, char *room) {
+    wasm_frame_t *frame = wasm_trap_origin(trap);
+    const wasm_name_t *name = frame != NULL ? wasmtime_frame_func_name(frame) : NULL;
+    char known[100] = "";
+    if (name != NULL) {
+        char line[RUNNER_TEXT_SIZE_MAX + 1];
+        copy_line(name, line);
+        snprintf(known, sizeof(known), " (%.90s)", line);
+    }
+    if (frame != NULL) {
+        snprintf(room, RUNNER_TEXT_SIZE_MAX + 1, "%s in function %u%s at 0x%zx", trap_name(code),
+                 wasm_frame_func_index(frame), known, wasm_frame_module_offset(frame));
+        wasm_frame_delete(frame);
+    } else {
+        snprintf(room, RUNNER_TEXT_SIZE_MAX + 1, "%s", trap_name(code));
+    }
     wasm_trap_delete(trap);
 }

@@ -21,9 +21,10 @@ MUST_CHECK int engine_init(struct engine *engine, enum runner_flavour flavour, b
                            struct wasi *wasi);
 void engine_done(struct engine *engine);
 
-/* Copies an error's or trap's text as one printable line, and deletes the error or trap. `room` is
+/* Copies an error's text as one printable line, and deletes the error. `room` is
  * RUNNER_TEXT_SIZE_MAX + 1 bytes. */
 void engine_error_text(wasmtime_error_t *error, char *room);
-void engine_trap_text(wasm_trap_t *trap, char *room);
+/* The same for a trap with a code: what happened, and in which function. */
+void engine_trap_text(wasm_trap_t *trap, wasmtime_trap_code_t code, char *room);
 
 #endif

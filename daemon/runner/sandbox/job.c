@@ -144,20 +144,21 @@ static bool end_by_control(const struct job_host *host, const struct runner_job_
 }
 
 static void end_by_trap(wasm_trap_t *trap, struct job_ending *ending) {
-    static const char prefix[] = "wasm trap: ";
     char text[RUNNER_TEXT_SIZE_MAX + 1];
     wasmtime_trap_code_t code;
-    bool known = wasmtime_trap_code(trap, &code);
-    engine_trap_text(trap, text);
-    if (known && code == WASMTIME_TRAP_CODE_OUT_OF_FUEL) {
-        end_with(ending, RUNNER_STATUS_FUEL, "out of fuel");
-    } else if (known && code == WASMTIME_TRAP_CODE_STACK_OVERFLOW) {
-        end_with(ending, RUNNER_STATUS_STACK, "call stack exhausted");
-    } else {
-        const char *start = strstr(text, prefix);
-        end_with(ending, RUNNER_STATUS_TRAP, "%s",
-                 start != NULL ? start + sizeof(prefix) - 1 : text);
+    enum runner_status status = RUNNER_STATUS_TRAP;
+    if (!wasmtime_trap_code(trap, &code)) {
+        wasm_trap_delete(trap);
+        end_with(ending, RUNNER_STATUS_FAILED, "a trap of the host's");
+        return;
     }
+    if (code == WASMTIME_TRAP_CODE_OUT_OF_FUEL) {
+        status = RUNNER_STATUS_FUEL;
+    } else if (code == WASMTIME_TRAP_CODE_STACK_OVERFLOW) {
+        status = RUNNER_STATUS_STACK;
+    }
+    engine_trap_text(trap, code, text);
+    end_with(ending, status, "%s", text);
 }
 
 /* Tells apart what a call into wasmtime gave; both NULL: it returned. Deletes both. */
