@@ -69,6 +69,9 @@ bool cli_number(const char *text, bool bytes, int64_t *ret_number);
 /* All of a file, or of standard input for "-"; freed by the caller. NULL: errno. */
 uint8_t *cli_read_file(const char *path, size_t *ret_size);
 
+/* Shows what the library has to say to a person, on standard error. */
+void cli_print_warnings(struct plasm_client *client);
+
 /* connect.c */
 MUST_CHECK int cli_client(const struct cli_options *options, struct plasm_client **ret_client);
 

@@ -123,6 +123,7 @@ int command_discover(struct cli_options *options) {
         code = error == 0 || (error == PLASM_NOT_FOUND && answer != NULL)
                    ? print_discovery(options, error, answer)
                    : cli_fail_last(options, EXIT_FAILED, error);
+        cli_print_warnings(client);
         plasm_client_free(client);
     }
     free(query);
@@ -146,6 +147,7 @@ int command_ping(struct cli_options *options) {
         return cli_fail_last(options, EXIT_FAILED, error);
     }
     json_t *result = cli_parse(answer);
+    cli_print_warnings(client);
     plasm_client_free(client);
     if (options->json) {
         (void)cli_print_event("ping", result);
@@ -184,6 +186,7 @@ int command_identify(struct cli_options *options) {
     const char *answer;
     int error = plasm_identify(client, options->arguments[0], &answer);
     json_t *result = error == 0 ? cli_parse(answer) : NULL;
+    cli_print_warnings(client);
     plasm_client_free(client);
     if (error != 0) {
         return cli_fail_last(options, EXIT_FAILED, error);

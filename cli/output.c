@@ -41,6 +41,14 @@ bool cli_print_event(const char *name, json_t *members) {
     return written;
 }
 
+void cli_print_warnings(struct plasm_client *client) {
+    json_t *warnings = cli_parse(plasm_client_warnings(client));
+    for (size_t i = 0; i < json_array_size(warnings); i++) {
+        (void)fprintf(stderr, "plasm: %s\n", json_string_value(json_array_get(warnings, i)));
+    }
+    json_decref(warnings);
+}
+
 json_t *cli_parse(const char *text) {
     return json_loads(text, JSON_REJECT_DUPLICATES, NULL);
 }

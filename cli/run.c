@@ -149,9 +149,17 @@ static int run_job(const struct cli_options *options, struct plasm_client *clien
     if (error != 0) {
         return cli_fail_last(options, EXIT_RUN, error);
     }
-    if (options->json) {
-        (void)cli_print_event("submitted", cli_parse(plasm_job_info(job)));
+    json_t *info = cli_parse(plasm_job_info(job));
+    cli_print_warnings(client);
+    if (json_is_true(json_object_get(info, "clamped"))) {
+        char *limits = json_dumps(json_object_get(info, "limits"), JSON_SORT_KEYS);
+        (void)fprintf(stderr, "plasm: the worker lowered the limits to %s\n", limits);
+        free(limits);
     }
+    if (options->json) {
+        (void)cli_print_event("submitted", json_incref(info));
+    }
+    json_decref(info);
     error = follow(options, job);
     int code = error == 0 ? conclude(options, job) : cli_fail_last(options, EXIT_RUN, error);
     plasm_job_free(job);

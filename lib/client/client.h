@@ -46,6 +46,8 @@ struct plasm_client {
     struct client_wait wait;
     atomic_bool interrupted;
     char *text; /* the last JSON given */
+    char *warnings_text;
+    json_t *warnings;
 };
 
 struct plasm_job {
@@ -83,6 +85,9 @@ MUST_CHECK int client_parse_node(struct plasm_client *client, const char *text,
 /* Connects and gives the connection. */
 MUST_CHECK int client_connect(struct plasm_client *client, const char *node, nanos deadline,
                               struct peer_connection **ret_connection);
+/* Remembers who was found at an address named without a peer id, and says so once. */
+void client_trust(struct plasm_client *client, const struct multiaddr *address,
+                  const struct peer_id *id);
 /* Notes a connection's address for the next run. */
 void client_remember(struct plasm_client *client, const struct peer_connection *connection);
 /* Discovery with the given query, for submit without a node too. */

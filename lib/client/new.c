@@ -24,7 +24,7 @@ static void note_identity(struct plasm_client *client, const struct peer_event *
     }
     const struct multiaddr *given = &client->bootstrap[event->count];
     if (multiaddr_peer_id(given).size == 0) {
-        state_remember_identity(&client->state, given, peer_connection_id(event->connection));
+        client_trust(client, given, peer_connection_id(event->connection));
     }
 }
 
@@ -245,7 +245,16 @@ void plasm_client_free(struct plasm_client *client) {
     }
     ed25519_done(&client->secret);
     free(client->text);
+    free(client->warnings_text);
+    json_decref(client->warnings);
     free(client);
+}
+
+const char *plasm_client_warnings(struct plasm_client *client) {
+    json_t *warnings = client->warnings != NULL ? client->warnings : json_array();
+    const char *text;
+    client->warnings = NULL;
+    return client_give_json(&client->warnings_text, warnings, &text) == 0 ? text : "[]";
 }
 
 const char *plasm_client_peer_id(const struct plasm_client *client) {

@@ -49,6 +49,25 @@ static int wait_for(struct plasm_client *client, uint64_t request, nanos deadlin
     return error != 0 ? error : client->wait.error;
 }
 
+void client_trust(struct plasm_client *client, const struct multiaddr *address,
+                  const struct peer_id *id) {
+    if (state_identity(&client->state, address) != NULL) {
+        return;
+    }
+    state_remember_identity(&client->state, address, id);
+    char where[MULTIADDR_TEXT_MAX];
+    char who[PEER_ID_TEXT_MAX];
+    peer_id_format(id, who);
+    if (multiaddr_format(address, where, sizeof(where)) != 0) {
+        return;
+    }
+    client->warnings = client->warnings != NULL ? client->warnings : json_array();
+    (void)json_array_append_new(
+        client->warnings,
+        json_sprintf("%s was named without a peer id: trusting %s, and remembering it", where,
+                     who));
+}
+
 void client_remember(struct plasm_client *client, const struct peer_connection *connection) {
     struct multiaddr address = *peer_connection_remote(connection);
     if (multiaddr_append(&address, MULTIADDR_P2P, peer_id_bytes(peer_connection_id(connection))) ==
@@ -90,6 +109,13 @@ int client_connect(struct plasm_client *client, const char *node, nanos deadline
     if (error == 0) {
         error = wait_for(client, request, deadline);
     }
+    if (error == PLASM_UNTRUSTED && state_identity(&client->state, &address) != NULL) {
+        return client_fail(error,
+                           "%s has not the identity that is remembered for it: it was set up anew, "
+                           "or somebody is in between. Remove its line from %s/known_nodes to "
+                           "trust it again",
+                           node, client->state.directory);
+    }
     if (error != 0) {
         return client_fail(error, "cannot connect to %s: %s", node,
                            client->wait.text[0] != '\0' ? client->wait.text
@@ -97,8 +123,7 @@ int client_connect(struct plasm_client *client, const char *node, nanos deadline
     }
     *ret_connection = client->wait.connection;
     if (multiaddr_peer_id(&address).size == 0) {
-        state_remember_identity(&client->state, &address,
-                                peer_connection_id(client->wait.connection));
+        client_trust(client, &address, peer_connection_id(client->wait.connection));
     }
     return 0;
 }

@@ -112,12 +112,15 @@ static int give_info(struct plasm_job *job) {
     hash_format(&view.module_hash, module_hash);
     hash_format(&view.manifest_hash, manifest_hash);
     bytes_to_hex(bytes_of(view.fetch_secret, FETCH_SECRET_SIZE), secret, sizeof(secret));
+    json_t *limits =
+        json_pack("{s:I, s:I, s:I, s:I}", "fuel", (json_int_t)view.limits.fuel, "memory_bytes",
+                  (json_int_t)view.limits.memory_bytes, "wall_ms", (json_int_t)view.limits.wall_ms,
+                  "output_bytes", (json_int_t)view.limits.output_bytes);
+    json_t *info = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b}", "job_id", view.job_id, "node",
+                             node, "module_hash", module_hash, "manifest_hash", manifest_hash,
+                             "fetch_secret", secret, "limits", limits, "clamped", view.clamped);
     const char *text;
-    return client_give_json(&job->info,
-                            json_pack("{s:s, s:s, s:s, s:s, s:s}", "job_id", view.job_id, "node",
-                                      node, "module_hash", module_hash, "manifest_hash",
-                                      manifest_hash, "fetch_secret", secret),
-                            &text);
+    return client_give_json(&job->info, info, &text);
 }
 
 /* Whom to ask, from the request's `node`; without one the workers are discovered first. */
@@ -287,8 +290,15 @@ int plasm_job_read(struct plasm_job *job, int timeout_ms, int *ret_stream, const
                    size_t *ret_size) {
     int error = client_enter(job->client);
     struct read_wait wait = {.job = job};
+    int64_t wait_ms = timeout_ms;
+    if (timeout_ms < 0) {
+        wait_ms = (int64_t)core_job_wall_ms(job->job) + ANSWER_SLACK_MS;
+    }
     if (error == 0) {
-        error = client_run(job->client, readable, &wait, client_deadline(timeout_ms));
+        error = client_run(job->client, readable, &wait, client_deadline(wait_ms));
+    }
+    if (error == PLASM_TIMEOUT && timeout_ms < 0) {
+        return client_fail(error, "the worker did not answer in the job's time");
     }
     if (error != 0) {
         return error;

@@ -71,6 +71,9 @@ PLASM_API int plasm_client_new(const char *options_json, struct plasm_client **r
 PLASM_API void plasm_client_free(struct plasm_client *client);
 /* What failed, on what, and what to do: of the last failed call on this thread. Never NULL. */
 PLASM_API const char *plasm_last_error(void);
+/* What a person should know and has not been told yet, as a JSON list of sentences: a node that was
+ * trusted on first use. Forgets them. */
+PLASM_API const char *plasm_client_warnings(struct plasm_client *client);
 /* The client's own peer id, "12D3KooW...". Valid as long as the client. */
 PLASM_API const char *plasm_client_peer_id(const struct plasm_client *client);
 
@@ -111,7 +114,10 @@ PLASM_API int plasm_job_state(const struct plasm_job *job);
 /* Waits until something happens on the client, at most timeout_ms (< 0: for ever). Returns 0,
  * PLASM_CANCELLED after an interrupt. */
 PLASM_API int plasm_client_wait(struct plasm_client *client, int timeout_ms);
-/* {"job_id", "node", "module_hash", "manifest_hash", "fetch_secret"}. Valid as long as the job. */
+/* {"job_id", "node", "module_hash", "manifest_hash", "fetch_secret", "limits": {..}, "clamped"}:
+ * the limits the job runs under, and whether the worker lowered what was asked. Valid as long as
+ * the job.
+ */
 PLASM_API const char *plasm_job_info(const struct plasm_job *job);
 /* Waits for output of the running job. Returns 1 and a chunk (*ret_stream 1 standard output, 2
  * standard error), 0 when the job is over, PLASM_TIMEOUT, or the failure. timeout_ms < 0 waits

@@ -30,11 +30,17 @@ const char *plasm_error_message(int error);
 int plasm_client_new(const char *options_json, struct plasm_client **ret_client);
 void plasm_client_free(struct plasm_client *client);
 const char *plasm_last_error(void);
+const char *plasm_client_warnings(struct plasm_client *client);
 const char *plasm_client_peer_id(const struct plasm_client *client);
 int plasm_discover(struct plasm_client *client, const char *query_json, const char **ret_json);
 int plasm_submit(struct plasm_client *client, const char *request_json, const uint8_t *module,
                  size_t module_size, const uint8_t *input, size_t input_size,
                  struct plasm_job **ret_job);
+int plasm_submit_start(struct plasm_client *client, const char *request_json, const uint8_t *module,
+                       size_t module_size, const uint8_t *input, size_t input_size,
+                       struct plasm_job **ret_job);
+int plasm_job_state(const struct plasm_job *job);
+int plasm_client_wait(struct plasm_client *client, int timeout_ms);
 const char *plasm_job_info(const struct plasm_job *job);
 int plasm_job_read(struct plasm_job *job, int timeout_ms, int *ret_stream, const uint8_t **ret_data,
                    size_t *ret_size);

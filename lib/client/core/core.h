@@ -115,6 +115,8 @@ struct core_job_view {
     struct sha256_digest manifest_hash;
     struct sha256_digest module_hash;
     const uint8_t *fetch_secret; /* FETCH_SECRET_SIZE bytes */
+    struct job_limits limits;    /* it runs under, once accepted */
+    bool clamped;                /* they are lower than was asked */
     /* FINISHED */
     enum verdict verdict;
     struct fault fault;

@@ -56,6 +56,8 @@ struct core_job {
     size_t address_count;
     struct multiaddr *addresses;
     bool any_worker;
+    struct job_limits limits;
+    bool clamped;
     uint64_t request; /* of the dial or lookup under way */
     enum core_wait waits;
     nanos deadline; /* until accepted */

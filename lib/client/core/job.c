@@ -151,6 +151,8 @@ static void take_events(struct core_job *job, nanos now) {
         case JOB_CLIENT_ACCEPTED:
             job->state = CORE_JOB_ACCEPTED;
             job->times.accepted = now;
+            job->limits = event.accepted.limits;
+            job->clamped = event.accepted.clamped;
             remember_module(job);
             break;
         case JOB_CLIENT_NEED_MODULE:
@@ -506,6 +508,8 @@ void core_job_view(const struct core_job *job, struct core_job_view *ret_view) {
         .manifest_hash = job->manifest_hash,
         .module_hash = job->manifest.module_hash,
         .fetch_secret = job->fetch_secret,
+        .limits = job->limits,
+        .clamped = job->clamped,
         .verdict = job->verdict,
         .fault = job->fault,
         .receipt = &job->receipt,
