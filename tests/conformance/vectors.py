@@ -9,6 +9,7 @@ import base64
 import copy
 import json
 import os
+import re
 import sys
 
 import phase
@@ -471,6 +472,23 @@ def flips(value):
         yield value ^ 1
 
 
+def check_pages(directory):
+    """Every hash, key and CID that the pages beside the vectors show is one of the vectors'."""
+    known = "".join(text_of(make) for make in FILES.values()) + NOTHING
+    pages = os.path.dirname(os.path.abspath(directory))
+    count = 0
+    for name in sorted(os.listdir(pages)):
+        if not name.endswith(".md"):
+            continue
+        text = open(os.path.join(pages, name), encoding="utf-8").read()
+        for value in re.findall(r"sha256:[0-9a-f]{64}|\b1220[0-9a-f]{64}|\bbafk[a-z2-7]{50,}|12D3KooW\w{44}|"
+                                r"[A-Za-z0-9+/]{86}==", text):
+            if value not in known:
+                sys.exit("%s shows %s, which is in no vector" % (name, value))
+            count += 1
+    return count
+
+
 def check(directory):
     stale = [name for name, make in FILES.items()
              if open(os.path.join(directory, name), encoding="ascii").read() != text_of(make)]
@@ -502,7 +520,8 @@ def check(directory):
             for flipped in flips(value):
                 must_refuse(with_leaf(document, path, flipped), "%s with %s changed" % (name, path))
                 count += 1
-    print("%d files are as made here, %d changed bytes refused" % (len(FILES), count))
+    print("%d files are as made here, %d changed bytes refused, %d values shown in the pages are right" %
+          (len(FILES), count, check_pages(directory)))
 
 
 def main():

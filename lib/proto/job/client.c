@@ -163,14 +163,25 @@ size_t job_client_transmit(struct job_client *client, struct span room) {
     return written;
 }
 
+/* What `data` bytes take in chunks, heads included. */
+static size_t client_framed_size(size_t data) {
+    uint8_t head[JOB_FRAME_OVERHEAD_MAX];
+    size_t whole = data / JOB_CHUNK_SIZE_MAX;
+    size_t rest = data % JOB_CHUNK_SIZE_MAX;
+    size_t size = data;
+    if (whole > 0) {
+        size += whole * job_chunk_head(JOB_FRAME_STDIN, JOB_CHUNK_SIZE_MAX, head);
+    }
+    return rest > 0 ? size + job_chunk_head(JOB_FRAME_STDIN, rest, head) : size;
+}
+
 size_t job_client_pending(const struct job_client *client) {
     if (client->state == JOB_CLIENT_STATE_OVER) {
         return 0;
     }
-    size_t data = client_module_left(client) + client_stdin_left(client);
-    size_t frames = data / JOB_CHUNK_SIZE_MAX + (data > 0 ? 2 : 0);
-    return client->head_size - client->head_sent + client->chunk.size + client->out.size + data +
-           frames * JOB_FRAME_OVERHEAD_MAX;
+    return client->head_size - client->head_sent + client->chunk.size + client->out.size +
+           client_framed_size(client_module_left(client)) +
+           client_framed_size(client_stdin_left(client));
 }
 
 unsigned job_client_wants(const struct job_client *client) {

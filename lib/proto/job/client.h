@@ -132,7 +132,7 @@ void job_client_receive_reset(struct job_client *client, int error);
 MUST_CHECK bool job_client_next_event(struct job_client *client,
                                       struct job_client_event *ret_event);
 
-/* What transmit would give at most, to size the room; 0 when it would give nothing. */
+/* Bytes that transmit would give, given room enough. */
 size_t job_client_pending(const struct job_client *client);
 /* Writes up to room.size bytes for the worker; returns how many. */
 size_t job_client_transmit(struct job_client *client, struct span room);

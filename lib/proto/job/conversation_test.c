@@ -233,11 +233,10 @@ static void client_write(struct pair *pair) {
         struct span room;
         assert_int_equal(buffer_reserve(&pair->to_worker.bytes, pair->piece, &room), 0);
         size_t size = job_client_transmit(&pair->client, room);
+        assert_int_equal(size, pending < pair->piece ? pending : pair->piece);
         buffer_commit(&pair->to_worker.bytes, size);
-        wrote = wrote || size > 0;
-        if (size == 0) {
-            break;
-        }
+        pending = job_client_pending(&pair->client);
+        wrote = true;
     }
     pair->to_worker.writes += wrote;
     unsigned wants = job_client_wants(&pair->client);

@@ -71,10 +71,9 @@ int job_worker_reject(struct job_worker *worker, const struct job_rejected *reje
     }
     const struct job_frame frame = {.type = JOB_FRAME_REJECTED, .rejected = *rejected};
     int error = worker_send(worker, &frame);
-    if (error == 0) {
-        worker->stop_reading = true;
-        worker_over(worker);
-    }
+    /* Where there is no memory even to say it, the stream just ends. */
+    worker->stop_reading = true;
+    worker_over(worker);
     return error;
 }
 
@@ -93,17 +92,14 @@ int job_worker_reject_fault(struct job_worker *worker, enum job_rejection code,
     return job_worker_reject(worker, &rejected);
 }
 
-/* The machine's own no. Where there is no memory even to say it, the stream is just ended. */
+/* The machine's own no. */
 static void worker_refuse(struct job_worker *worker, enum job_rejection code, const char *field,
                           const char *text) {
     worker->refused_due = true;
     worker->refused =
         (struct job_worker_refused){.code = code, .fault = {.field = field, .text = text}};
     const struct worker_limits *limits = code == JOB_REJECTED_LIMIT ? &worker->bounds.limits : NULL;
-    if (job_worker_reject_fault(worker, code, &worker->refused.fault, limits) != 0) {
-        worker->stop_reading = true;
-        worker_over(worker);
-    }
+    (void)!job_worker_reject_fault(worker, code, &worker->refused.fault, limits);
 }
 
 static void worker_refuse_error(struct job_worker *worker, int error, const struct fault *fault) {
@@ -170,7 +166,11 @@ int job_worker_need_module(struct job_worker *worker, nanos now) {
         return 0;
     }
     const struct job_frame frame = {.type = JOB_FRAME_NEED_MODULE};
-    return worker_send(worker, &frame);
+    error = worker_send(worker, &frame);
+    if (error != 0) {
+        worker_refuse(worker, JOB_REJECTED_BUSY, "memory", "is out");
+    }
+    return error;
 }
 
 static int worker_accept(struct job_worker *worker, const struct job_accepted *accepted,
@@ -207,6 +207,8 @@ int job_worker_resume(struct job_worker *worker, const struct job_limits *effect
     if (error == 0) {
         worker->resumed = true;
         worker->output_missing = !with_output;
+    } else {
+        worker_refuse(worker, JOB_REJECTED_BUSY, "memory", "is out");
     }
     return error;
 }

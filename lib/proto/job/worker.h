@@ -139,17 +139,18 @@ MUST_CHECK bool job_worker_next_event(struct job_worker *worker,
                                       struct job_worker_event *ret_event);
 
 /* After JOB_WORKER_OFFER. PLASM_STATE at any other time and for an offer that only fetches;
- * PLASM_TOO_LARGE when module or stdin are over the bounds: the machine has rejected it then;
- * PLASM_NO_MEMORY. */
+ * PLASM_TOO_LARGE when module or stdin are over the bounds, and PLASM_NO_MEMORY: the machine has
+ * ended the offer then, and JOB_WORKER_REFUSED follows. */
 MUST_CHECK int job_worker_have_module(struct job_worker *worker, nanos now);
 MUST_CHECK int job_worker_need_module(struct job_worker *worker, nanos now);
 /* The job is known: `accepted.resumed` is said at once, whatever input comes is dropped. With
  * `with_output` its output follows from the beginning, else only state and receipt. `effective` are
- * the limits it runs under; NULL: those of the manifest. PLASM_STATE, PLASM_NO_MEMORY. */
+ * the limits it runs under; NULL: those of the manifest. PLASM_STATE, PLASM_NO_MEMORY as above. */
 MUST_CHECK int job_worker_resume(struct job_worker *worker, const struct job_limits *effective,
                                  uint64_t queue_position, bool with_output);
 /* At any time before `accepted`. Texts are copied. `rejected` may leave out everything but the
- * code. The stream is then over. PLASM_STATE, PLASM_NO_MEMORY. */
+ * code. The stream is over then, also when PLASM_NO_MEMORY says that it ends without a word.
+ * PLASM_STATE, PLASM_INVALID (too long a text). */
 MUST_CHECK int job_worker_reject(struct job_worker *worker, const struct job_rejected *rejected);
 /* A rejection for a failed check: code and fault as text and limit name. */
 MUST_CHECK int job_worker_reject_fault(struct job_worker *worker, enum job_rejection code,

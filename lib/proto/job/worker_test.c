@@ -1,4 +1,4 @@
-/* The worker's end: the vectors' conversations, order, hostile clients, timeouts, holding back. */
+/* The worker's end: order, hostile clients, cancels, timeouts, holding back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -120,99 +120,6 @@ static void to_ready(const struct testing_question *question) {
     expect(JOB_WORKER_STDIN_COMPLETE, &event);
     expect(JOB_WORKER_READY, &event);
     expect_none();
-}
-
-/* --- Vectors ------------------------------------------------------------------------------ */
-
-/* The least daemon that tells the story a vector tells. */
-static void react(const struct job_worker_event *event, struct bytes answer) {
-    struct job_frame frame;
-    struct job_reader reader;
-    struct bytes payload;
-    struct memory heap;
-    size_t taken;
-    memory_init(&heap, SIZE_MAX);
-    if (event->type == JOB_WORKER_OFFER && !event->offer.only_fetch) {
-        assert_int_equal(job_worker_need_module(&worker, 0), 0);
-        return;
-    }
-    if (event->type != JOB_WORKER_READY && event->type != JOB_WORKER_OFFER &&
-        event->type != JOB_WORKER_CANCEL) {
-        return;
-    }
-    job_reader_init(&reader, &heap);
-    job_reader_give(&reader, answer);
-    while (job_reader_next(&reader, &payload) == 0) {
-        assert_int_equal(job_frame_decode(payload, &frame), 0);
-        if (frame.type == JOB_FRAME_ACCEPTED && frame.accepted.resumed) {
-            assert_int_equal(job_worker_resume(&worker, NULL, 0, !frame.accepted.without_output),
-                             0);
-        } else if (frame.type == JOB_FRAME_ACCEPTED) {
-            assert_int_equal(job_worker_accept(&worker, &worker.manifest.limits,
-                                               frame.accepted.queue_position, 0),
-                             0);
-        } else if (frame.type == JOB_FRAME_REJECTED) {
-            assert_int_equal(job_worker_reject(&worker, &frame.rejected), 0);
-        } else if (frame.type == JOB_FRAME_OUTPUT) {
-            assert_int_equal(
-                job_worker_output(&worker, frame.output.stream, frame.output.data, &taken), 0);
-            assert_int_equal(taken, frame.output.data.size);
-        } else if (frame.type == JOB_FRAME_PROGRESS) {
-            assert_int_equal(job_worker_progress(&worker, &frame.progress), 0);
-        } else if (frame.type == JOB_FRAME_FINISHED) {
-            assert_int_equal(job_worker_finish(&worker, &frame.finished), 0);
-        }
-    }
-    job_reader_done(&reader);
-}
-
-/* Gives the client's bytes in pieces and compares what the worker says with the vector. */
-static void tell(const json_t *conversation, size_t piece) {
-    json_t *steps;
-    struct buffer said;
-    begin();
-    buffer_init(&said, &memory, SIZE_MAX);
-    assert_int_equal(json_get_list(conversation, "steps", &steps), 0);
-    for (size_t i = 0; i + 1 < json_array_size(steps); i += 2) {
-        struct bytes client = testing_hex(json_array_get(steps, i), "hex");
-        struct bytes answer = testing_hex(json_array_get(steps, i + 1), "hex");
-        for (size_t offset = 0; offset < client.size; offset += piece) {
-            struct job_worker_event event;
-            job_worker_receive(&worker, bytes_slice(client, offset, piece), 0);
-            while (job_worker_next_event(&worker, &event)) {
-                react(&event, answer);
-            }
-            transmit(&said, 0);
-        }
-        if (!bytes_equal(buffer_bytes(&said), answer)) {
-            fail_msg("%s: step %zu, pieces of %zu",
-                     json_string_value(json_object_get(conversation, "name")), i, piece);
-        }
-        buffer_clear(&said);
-        testing_free(client);
-        testing_free(answer);
-    }
-    assert_int_equal(worker.state, JOB_WORKER_STATE_OVER);
-    job_worker_receive_fin(&worker);
-    expect_none();
-    assert_true((job_worker_wants(&worker) & JOB_WANTS_FIN) != 0);
-    buffer_done(&said);
-    end();
-}
-
-static void vectors(void **state) {
-    (void)state;
-    json_t *all = TESTING_VECTORS("conversations.json");
-    json_t *list;
-    assert_int_equal(json_get_list(all, "conversations", &list), 0);
-    assert_int_equal(json_array_size(list), 6);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        static const size_t pieces[] = {SIZE_MAX / 2, 1, 2, 3, 5, 17, 100, 1000, 65536};
-        for (size_t j = 0; j < ARRAY_SIZE(pieces); j++) {
-            tell(json_array_get(list, i), pieces[j]);
-        }
-    }
-    json_decref(all);
 }
 
 /* --- Order -------------------------------------------------------------------------------- */
@@ -469,6 +376,38 @@ static void over_the_bounds(void **state) {
     assert_int_equal(job_worker_need_module(&worker, 0), PLASM_TOO_LARGE);
     check_refused(JOB_REJECTED_LIMIT);
     end();
+    testing_question_done(&question);
+}
+
+/* A worker without memory to say yes or no ends the offer. */
+static void no_memory_to_decide(void **state) {
+    (void)state;
+    struct testing_question question;
+    testing_question_init(&question, 100, 10);
+    for (int how = 0; how < 3; how++) {
+        struct memory_failing failing;
+        struct job_worker_event event;
+        const struct job_rejected no = {.code = JOB_REJECTED_BUSY};
+        const struct job_frame frame = offer_of(&question, false);
+        job_worker_bounds_default(&bounds);
+        memory_failing_init(&failing, SIZE_MAX, true);
+        job_worker_init(&worker, &bounds, &failing.memory, 0);
+        job_worker_receive(&worker, framed(&frame), 0);
+        expect(JOB_WORKER_OFFER, &event);
+        failing.countdown = 0;
+        int error = how == 0   ? job_worker_need_module(&worker, 0)
+                    : how == 1 ? job_worker_resume(&worker, NULL, 0, true)
+                               : job_worker_reject(&worker, &no);
+        assert_int_equal(error, PLASM_NO_MEMORY);
+        if (how < 2) {
+            expect(JOB_WORKER_REFUSED, &event);
+            assert_int_equal(event.refused.code, JOB_REJECTED_BUSY);
+        }
+        expect_none();
+        assert_int_equal(job_worker_wants(&worker), JOB_WANTS_FIN | JOB_WANTS_STOP);
+        job_worker_done(&worker);
+        assert_int_equal(failing.memory.used, 0);
+    }
     testing_question_done(&question);
 }
 
@@ -773,20 +712,13 @@ int main(void) {
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors),
-        cmocka_unit_test(in_turn),
-        cmocka_unit_test(empty_module_and_stdin),
-        cmocka_unit_test(hostile_offers),
-        cmocka_unit_test(unsupported_profile),
-        cmocka_unit_test(hostile_input),
-        cmocka_unit_test(ends_early),
-        cmocka_unit_test(over_the_bounds),
-        cmocka_unit_test(cancelling),
-        cmocka_unit_test(losing),
-        cmocka_unit_test(timeouts),
-        cmocka_unit_test(holding_back),
-        cmocka_unit_test(back_pressure),
-        cmocka_unit_test(summary_only_on_request),
+        cmocka_unit_test(in_turn),         cmocka_unit_test(empty_module_and_stdin),
+        cmocka_unit_test(hostile_offers),  cmocka_unit_test(unsupported_profile),
+        cmocka_unit_test(hostile_input),   cmocka_unit_test(ends_early),
+        cmocka_unit_test(over_the_bounds), cmocka_unit_test(no_memory_to_decide),
+        cmocka_unit_test(cancelling),      cmocka_unit_test(losing),
+        cmocka_unit_test(timeouts),        cmocka_unit_test(holding_back),
+        cmocka_unit_test(back_pressure),   cmocka_unit_test(summary_only_on_request),
         cmocka_unit_test(clamped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
