@@ -309,6 +309,26 @@ json_t *client_tried(const struct plasm_client *client) {
     return tried;
 }
 
+/* Addresses that have not even failed yet: what a firewall that drops everything looks like. */
+static void add_silent(const struct plasm_client *client, json_t *tried) {
+    if (peer_connection_count(host_peer(client->host)) > 0) {
+        return;
+    }
+    for (size_t i = 0; i < client->bootstrap_count; i++) {
+        char text[MULTIADDR_TEXT_MAX];
+        bool listed = multiaddr_format(&client->bootstrap[i], text, sizeof(text)) != 0;
+        for (size_t j = 0; j < json_array_size(tried) && !listed; j++) {
+            const char *address =
+                json_string_value(json_object_get(json_array_get(tried, j), "address"));
+            listed = strncmp(text, address, strlen(address)) == 0;
+        }
+        if (!listed) {
+            (void)json_array_append_new(tried, json_pack("{s:s, s:s}", "address", text, "error",
+                                                         plasm_error_message(PLASM_TIMEOUT)));
+        }
+    }
+}
+
 static json_t *nodes_json(const struct plasm_client *client, const struct capability_query *query) {
     json_t *nodes = json_array();
     const struct core_node *node = NULL;
@@ -364,10 +384,12 @@ int plasm_discover(struct plasm_client *client, const char *query_json, const ch
         json_t *nodes = nodes_json(client, &query);
         bool found = json_array_size(nodes) > 0;
         json_int_t elapsed = (json_int_t)(nanos_since(host_now(), begun) / NANOS_MICROSECOND);
-        error = client_give_json(&client->text,
-                                 json_pack("{s:o, s:o, s:I}", "nodes", nodes, "tried",
-                                           client_tried(client), "elapsed_us", elapsed),
-                                 ret_json);
+        json_t *tried = client_tried(client);
+        add_silent(client, tried);
+        error = client_give_json(
+            &client->text,
+            json_pack("{s:o, s:o, s:I}", "nodes", nodes, "tried", tried, "elapsed_us", elapsed),
+            ret_json);
         if (error == 0 && !found) {
             error = client_fail(PLASM_NOT_FOUND,
                                 client->bootstrap_count == 0

@@ -125,6 +125,11 @@ static void end_discovery(struct core *core) {
     }
 }
 
+bool core_is_cut_off(const struct core *core) {
+    return core->bootstrap_failures >= core->config.bootstrap_count &&
+           peer_connection_count(core->config.peer) == 0;
+}
+
 /* Is there anything left to hope for? */
 static void judge(struct core *core, nanos now) {
     struct core_discovery *discovery = &core->discovery;
@@ -135,8 +140,7 @@ static void judge(struct core *core, nanos now) {
     if (matches > 0 && discovery->settled_at == NANOS_NEVER) {
         discovery->settled_at = nanos_add(now, discovery->options.settle);
     }
-    bool nobody = discovery->bootstrap_failures >= core->config.bootstrap_count &&
-                  peer_connection_count(core->config.peer) == 0 && discovery->lookup == 0;
+    bool nobody = core_is_cut_off(core) && discovery->lookup == 0;
     bool exhausted = discovery->looked_up && discovery->lookup == 0;
     if (matches >= discovery->options.count_max || now >= discovery->settled_at ||
         now >= discovery->deadline || (all_settled(core) && (exhausted || nobody))) {
@@ -159,7 +163,6 @@ static void begin_lookup(struct core *core, nanos now) {
 void core_discover(struct core *core, const struct core_discovery_options *options, nanos now) {
     end_discovery(core);
     forget_candidates(core);
-    buffer_clear(&core->tried);
     core->discovery = (struct core_discovery){.active = true,
                                               .options = *options,
                                               .deadline = nanos_add(now, options->timeout),
@@ -259,6 +262,7 @@ static void expect_record(struct core *core, struct peer_connection *connection,
 }
 
 static void take_connected(struct core *core, const struct peer_event *event, nanos now) {
+    core->bootstrap_failures = 0;
     struct core_candidate *candidate = find_request(core, event->request);
     if (candidate != NULL) {
         candidate->request = 0;
@@ -272,8 +276,8 @@ static void take_failure(struct core *core, const struct peer_event *event) {
         candidate->request = 0;
         candidate->settled = true;
         note_failure(core, event->data);
-    } else if (event->request == 0 && core->discovery.active) {
-        core->discovery.bootstrap_failures++;
+    } else if (event->request == 0) {
+        core->bootstrap_failures++;
         note_failure(core, event->data);
     }
 }

@@ -23,7 +23,6 @@ struct core_discovery {
     nanos settled_at; /* of the first match plus settle; NANOS_NEVER before */
     uint64_t lookup;  /* 0: not begun or over */
     bool looked_up;
-    size_t bootstrap_failures;
 };
 
 struct core {
@@ -33,10 +32,16 @@ struct core {
     struct list candidates;
     struct list jobs;
     struct core_discovery discovery;
+    size_t bootstrap_failures; /* addresses that failed since somebody was connected */
     struct buffer tried;
 };
 
-enum core_wait { WAIT_NOTHING, WAIT_CONNECT, WAIT_LOOKUP };
+enum core_wait {
+    WAIT_NOTHING,
+    WAIT_CONNECT,
+    WAIT_LOOKUP,
+    WAIT_NETWORK, /* nobody could be asked: until a peer is known */
+};
 
 struct core_job {
     struct core *core;
@@ -97,6 +102,8 @@ void discovery_handle(struct core *core, const struct peer_event *event, nanos n
 void discovery_expire(struct core *core, nanos now);
 nanos discovery_deadline(const struct core *core);
 void discovery_free(struct core *core);
+/* Every address to begin with has failed, and nobody is connected. */
+bool core_is_cut_off(const struct core *core);
 struct core_node *core_node_get(struct core *core, const struct peer_id *id);
 
 /* job.c */

@@ -256,6 +256,20 @@ static void look_up(struct core_job *job, nanos now) {
     }
 }
 
+/* Nobody could be asked so far: as soon as somebody is known, look again. */
+static void wait_network(struct core_job *job, const struct peer_event *event, nanos now) {
+    if (core_is_cut_off(job->core)) {
+        char text[CORE_TEXT_SIZE];
+        struct bytes tried = core_tried(job->core);
+        snprintf(text, sizeof(text), "no node could be reached: %.*s", (int)tried.size,
+                 (const char *)tried.data);
+        fail(job, job->core->config.bootstrap_count > 0 ? PLASM_UNREACHABLE : PLASM_NOT_FOUND, text,
+             now);
+    } else if (event->type == PEER_EVENT_IDENTIFIED || event->type == PEER_EVENT_CAPABILITY) {
+        look_up(job, now);
+    }
+}
+
 void job_discovered(struct core_job *job, nanos now) {
     struct capability_query query = {.arch = job->manifest.arch,
                                      .runtime = job->manifest.runtime,
@@ -289,7 +303,12 @@ static void handle_lookup(struct core_job *job, const struct peer_event *event, 
     if (count > 0) {
         connect_to(job, addresses, count, now);
     } else if (event->type == PEER_EVENT_LOOKUP_DONE) {
-        fail(job, PLASM_NOT_FOUND, "nobody knows an address of this peer id", now);
+        if (peer_connection_count(job->core->config.peer) > 0) {
+            fail(job, PLASM_NOT_FOUND, "nobody knows an address of this peer id", now);
+        } else {
+            job->waits = WAIT_NETWORK;
+            wait_network(job, event, now);
+        }
     }
 }
 
@@ -336,6 +355,10 @@ void job_handle(struct core_job *job, const struct peer_event *event, nanos now)
         if (event->stream == job->stream) {
             handle_stream(job, event, now);
         }
+        return;
+    }
+    if (job->waits == WAIT_NETWORK) {
+        wait_network(job, event, now);
         return;
     }
     if (job->waits == WAIT_NOTHING || event->request != job->request || event->request == 0) {
