@@ -25,14 +25,25 @@ static void conclude(struct compile_report *report, enum runner_compile_outcome 
 
 /* wasmtime's validator says so where a module is right but for a feature that is off. */
 static enum runner_compile_outcome outcome_of_error(const char *text) {
-    static const char *const marks[] = {"not enabled", "must be enabled", "not supported",
-                                        "support is disabled", "requires the"};
+    static const char *const marks[] = {
+        "not enabled",  "must be enabled",   "not supported", "support is disabled",
+        "requires the", "multiple memories", "disallowed"};
     for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
         if (strstr(text, marks[i]) != NULL) {
             return RUNNER_COMPILE_UNSUPPORTED;
         }
     }
     return RUNNER_COMPILE_INVALID;
+}
+
+/* What comes before the cause only says that this was compiling. */
+static const char *innermost_cause(const char *text) {
+    static const char *const marks[] = {"Caused by: ", " 1: "};
+    for (size_t i = 0; i < ARRAY_SIZE(marks); i++) {
+        const char *found = strstr(text, marks[i]);
+        text = found != NULL ? found + strlen(marks[i]) : text;
+    }
+    return text;
 }
 
 static bool write_all(int fd, struct bytes bytes) {
@@ -119,7 +130,8 @@ static void compile_with(const struct engine *engine, struct bytes module,
         wasmtime_module_new(engine->engine, module.data, module.size, &compiled);
     if (error != NULL) {
         engine_error_text(error, text);
-        conclude(ret_report, outcome_of_error(text), "%s", text);
+        const char *reason = innermost_cause(text);
+        conclude(ret_report, outcome_of_error(reason), "%s", reason);
         return;
     }
     if (!has_start(compiled)) {

@@ -212,11 +212,13 @@ static int die_with(int parent) {
     return 0;
 }
 
-/* The process outside the process namespace: waits for the one inside, ends as it did. */
-_Noreturn static void wait_outside(pid_t child) {
+/* The process outside the process namespace: waits for the one inside, ends as it did. It is the
+ * same user as that one: else its death would not be allowed to kill it. */
+_Noreturn static void wait_outside(pid_t child, pid_t starter) {
     int status;
     const struct sandbox_options nothing = {.keep = NULL};
-    if (close_others(&nothing, 0) != 0 || drop_privileges() != 0 ||
+    (void)become_nobody();
+    if (die_with(starter) != 0 || close_others(&nothing, 0) != 0 || drop_privileges() != 0 ||
         seccomp_enter(SECCOMP_ROLE_WAIT) != 0) {
         _exit(EXIT_FAILURE);
     }
@@ -229,13 +231,13 @@ _Noreturn static void wait_outside(pid_t child) {
 }
 
 /* Inside a new process namespace, as its first process; outside it is left to wait. */
-static int enter_process_namespace(void) {
+static int enter_process_namespace(pid_t starter) {
     pid_t child = fork();
     if (child < 0) {
         return PLASM_IO;
     }
     if (child > 0) {
-        wait_outside(child);
+        wait_outside(child, starter);
     }
     return 0;
 }
@@ -247,12 +249,8 @@ int sandbox_enter(const struct sandbox_options *options, struct sandbox_walls *r
         return PLASM_IO;
     }
     walls.walls = enter_namespaces();
-    /* Before the fork: the one who waits outside must not outlive the starter either. */
-    if (die_with(starter) != 0) {
-        return PLASM_IO;
-    }
     if ((walls.walls & RUNNER_WALL_PID_NAMESPACE) != 0) {
-        if (enter_process_namespace() != 0) {
+        if (enter_process_namespace(starter) != 0) {
             return PLASM_IO;
         }
         starter = 0; /* as seen from inside */

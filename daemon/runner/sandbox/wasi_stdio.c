@@ -148,11 +148,32 @@ static uint8_t *guest_vector(const struct wasi_call *call, uint64_t address, uin
     return guest_room(call, buffer, size);
 }
 
+/* Whether every vector of the second argument, and the room for the total that is the fourth, lies
+ * inside the memory: a call that is wrong anywhere does nothing. */
+static bool vectors_are_inside(const struct wasi_call *call) {
+    uint64_t address = argument_u32(call, 1);
+    uint32_t count = argument_u32(call, 2);
+    if (guest_room(call, address, (uint64_t)count * IOVEC_SIZE) == NULL ||
+        guest_room(call, argument_u32(call, 3), 4) == NULL) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t size;
+        if (guest_vector(call, address, i, &size) == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum wasi_errno wasi_fd_read(struct wasi_call *call) {
     const struct wasi_fd *fd = wasi_fd(call, argument_u32(call, 0));
     uint32_t vector_count = argument_u32(call, 2);
     if (fd == NULL || fd->kind != WASI_FD_STDIN) {
         return WASI_BADF;
+    }
+    if (!vectors_are_inside(call)) {
+        return WASI_FAULT;
     }
     uint64_t total = 0;
     for (uint32_t i = 0; i < vector_count; i++) {
@@ -182,6 +203,9 @@ enum wasi_errno wasi_fd_write(struct wasi_call *call) {
     uint32_t vector_count = argument_u32(call, 2);
     if (fd == NULL || fd->kind == WASI_FD_STDIN) {
         return WASI_BADF;
+    }
+    if (!vectors_are_inside(call)) {
+        return WASI_FAULT;
     }
     enum runner_stream stream = fd->kind == WASI_FD_STDOUT ? RUNNER_STDOUT : RUNNER_STDERR;
     uint64_t total = 0;
