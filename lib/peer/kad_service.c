@@ -174,7 +174,9 @@ static void emit_done(struct peer *peer, const struct kad_event *ended) {
                                .request = ended->operation | KAD_REQUEST_BIT,
                                .error = done->status,
                                .count = done->count,
-                               .elapsed = done->elapsed};
+                               .elapsed = done->elapsed,
+                               .asked = done->asked,
+                               .hops = done->hops};
     if (!done->is_internal) {
         peer_emit(peer, &event);
     }

@@ -65,7 +65,8 @@ enum peer_event_type {
                                    PLASM_UNSUPPORTED (protocol refused), PLASM_CLOSED */
     PEER_EVENT_PONG,            /* request, error, elapsed */
     PEER_EVENT_PROVIDER,        /* request, peer_id, data: packed for kad_address_next() */
-    PEER_EVENT_LOOKUP_DONE,     /* request, error, count: results or peers told; elapsed */
+    PEER_EVENT_LOOKUP_DONE,     /* request, error, count: results or peers told; elapsed, asked,
+                                   hops */
     PEER_EVENT_VALUE,           /* request, data */
     PEER_EVENT_CAPABILITY,      /* connection, data: a signed envelope, not checked yet */
     PEER_EVENT_BOOTSTRAPPED,    /* count: peers in the routing table */
@@ -87,6 +88,8 @@ struct peer_event {
     enum multiaddr_code resolve; /* MULTIADDR_DNS, _DNS4, _DNS6 or _DNSADDR */
     size_t count;
     nanos elapsed;
+    size_t asked; /* requests the lookup made */
+    size_t hops;  /* the longest chain of referrals it followed */
     struct peer_id peer_id;
     struct bytes data; /* or text, without NUL */
 };
