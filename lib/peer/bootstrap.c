@@ -27,13 +27,23 @@ void peer_bootstrap(struct peer *peer, const struct multiaddr *addresses, size_t
     bootstrap_expire(peer);
 }
 
+/* Ourselves, or somebody who is connected, is not dialled. */
+static bool is_wanted(struct peer *peer, const struct multiaddr *address) {
+    struct bytes named = multiaddr_peer_id(address);
+    struct peer_id id;
+    if (named.size == 0 || peer_id_decode(named, &id) != 0) {
+        return true;
+    }
+    return !peer_id_equal(&id, &peer->config.id) && peer_connection_to(peer, &id) == NULL;
+}
+
 /* A round: while we know no server, dial everybody who is not being dialled. */
 void bootstrap_expire(struct peer *peer) {
     struct bootstrap *bootstrap = &peer->bootstrap;
     bool alone = peer_routing_size(peer) == 0;
     bootstrap->done = bootstrap->done && !alone;
     for (size_t i = 0; alone && i < bootstrap->count; i++) {
-        if (bootstrap->requests[i] == 0) {
+        if (bootstrap->requests[i] == 0 && is_wanted(peer, &bootstrap->addresses[i])) {
             uint64_t request = 0;
             if (peer_connect(peer, NULL, &bootstrap->addresses[i], 1, peer->now, &request) == 0) {
                 bootstrap->requests[i] = request;
@@ -60,7 +70,7 @@ static void took_part(struct peer *peer) {
     bootstrap->done = true;
     bootstrap->pause = BOOTSTRAP_PAUSE_MAX;
     struct peer_event event = {.type = PEER_EVENT_BOOTSTRAPPED, .count = peer_routing_size(peer)};
-    peer_emit(peer, &event);
+    (void)peer_emit(peer, &event);
 }
 
 bool bootstrap_event(struct peer *peer, const struct peer_event *event) {
@@ -87,7 +97,7 @@ bool bootstrap_event(struct peer *peer, const struct peer_event *event) {
             struct peer_event shown = *event;
             shown.request = 0;
             shown.count = i;
-            peer_emit(peer, &shown);
+            (void)peer_emit(peer, &shown);
             return true;
         }
     }
@@ -96,10 +106,14 @@ bool bootstrap_event(struct peer *peer, const struct peer_event *event) {
 
 void bootstrap_free(struct peer *peer) {
     struct bootstrap *bootstrap = &peer->bootstrap;
+    for (size_t i = 0; i < bootstrap->count; i++) {
+        if (bootstrap->requests[i] != 0) {
+            dial_cancel(peer, bootstrap->requests[i]);
+        }
+    }
     memory_put(peer->memory, bootstrap->addresses, bootstrap->count * sizeof(struct multiaddr));
     memory_put(peer->memory, bootstrap->requests, bootstrap->count * sizeof(uint64_t));
     bootstrap->addresses = NULL;
     bootstrap->requests = NULL;
     bootstrap->count = 0;
-    heap_remove(&peer->timers, &bootstrap->timer.node);
 }

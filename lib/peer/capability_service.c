@@ -62,7 +62,7 @@ void capability_data(struct peer_stream *stream, struct bytes data, bool fin) {
         struct peer_event record = {.type = PEER_EVENT_CAPABILITY,
                                     .connection = stream->connection,
                                     .data = event.envelope};
-        peer_emit(peer, &record);
+        (void)peer_emit(peer, &record);
     }
     if (event.type == CAPABILITY_EXCHANGE_FAILED) {
         capability_ended(stream);

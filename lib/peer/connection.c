@@ -53,9 +53,15 @@ static bool is_loopback(const struct multiaddr_part *ip) {
     return netaddr_is_loopback(&address);
 }
 
-/* Why an accepted connection cannot stay, or NULL. */
-static const char *over_limit(struct peer *peer, const struct link_event *event) {
+/* Why a connection cannot stay, or NULL. */
+static const char *refusal_of(struct peer *peer, const struct link_event *event) {
     const struct peer_limits *limits = &peer->config.limits;
+    if (peer_id_equal(&event->peer_id, &peer->config.id)) {
+        return "it leads to ourselves";
+    }
+    if (!event->link->inbound) {
+        return NULL;
+    }
     struct known_peer *known = known_peer_get(peer, &event->peer_id);
     if (known != NULL && known->connections.size >= limits->connections_per_peer_max) {
         return "too many connections of this peer";
@@ -68,8 +74,8 @@ static const char *over_limit(struct peer *peer, const struct link_event *event)
          node = list_next(&peer->connections, node)) {
         struct peer_connection *other = CONTAINER_OF(node, struct peer_connection, node);
         struct multiaddr_part other_ip;
-        inbound += other->link->inbound;
-        same_ip += counted && other->link->inbound && remote_ip(&other->remote, &other_ip) &&
+        inbound += other->inbound;
+        same_ip += counted && other->inbound && remote_ip(&other->remote, &other_ip) &&
                    bytes_equal(ip.value, other_ip.value);
     }
     if (inbound >= limits->connections_inbound_max) {
@@ -95,8 +101,12 @@ static struct peer_connection *connection_new(struct peer *peer, const struct li
         return NULL;
     }
     memcpy(key, event->key, key_size);
-    *connection = (struct peer_connection){
-        .peer = peer, .link = event->link, .known = known, .key = key, .remote = event->remote};
+    *connection = (struct peer_connection){.peer = peer,
+                                           .link = event->link,
+                                           .inbound = event->link->inbound,
+                                           .known = known,
+                                           .key = key,
+                                           .remote = event->remote};
     list_init(&connection->streams);
     list_append(&peer->connections, &connection->node);
     list_append(&known->connections, &connection->sibling);
@@ -105,7 +115,7 @@ static struct peer_connection *connection_new(struct peer *peer, const struct li
 
 void connection_connected(struct peer *peer, const struct link_event *event) {
     struct link *link = event->link;
-    const char *refusal = link->inbound ? over_limit(peer, event) : NULL;
+    const char *refusal = refusal_of(peer, event);
     struct peer_connection *connection = refusal == NULL ? connection_new(peer, event) : NULL;
     if (connection == NULL) {
         refusal = refusal != NULL ? refusal : "out of memory";
@@ -123,7 +133,7 @@ void connection_connected(struct peer *peer, const struct link_event *event) {
     link->user = connection;
     if (link->inbound) {
         struct peer_event connected = {.type = PEER_EVENT_CONNECTED, .connection = connection};
-        peer_emit(peer, &connected);
+        (void)peer_emit(peer, &connected);
     }
     identify_start(connection);
     dial_connected(peer, connection, link);
@@ -149,7 +159,8 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
     struct peer_event gone = {
         .type = PEER_EVENT_DISCONNECTED, .connection = connection, .error = error};
     gone.peer_id = connection->known->id;
-    peer_emit(peer, &gone);
+    connection->end_error = error;
+    connection->unreported = !peer_emit(peer, &gone);
     connection->link = NULL;
     list_append(&peer->ended_connections, &connection->node);
 }
@@ -163,23 +174,12 @@ static void connection_free(struct peer_connection *connection) {
     memory_put(peer->memory, connection, sizeof(*connection));
 }
 
-/* True while a queued event names the connection. */
-static bool still_named(const struct peer *peer, const struct peer_connection *connection) {
-    for (size_t i = 0; i < peer->event_count; i++) {
-        size_t place = (peer->event_start + i) % peer->event_capacity;
-        if (peer->events[place].event.connection == connection) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void connections_reap(struct peer *peer) {
     struct list_node *node = list_first(&peer->ended_connections);
     while (node != NULL) {
         struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
         node = list_next(&peer->ended_connections, node);
-        if (connection->stream_handles == 0 && !still_named(peer, connection)) {
+        if (connection->stream_handles == 0 && !events_name_connection(peer, connection)) {
             list_remove(&peer->ended_connections, &connection->node);
             connection_free(connection);
         }
@@ -195,6 +195,10 @@ void connections_free(struct peer *peer) {
         connection_closed(peer, &closed);
     }
     events_drop(peer);
+    for (node = list_first(&peer->ended_streams); node != NULL;
+         node = list_next(&peer->ended_streams, node)) {
+        CONTAINER_OF(node, struct peer_stream, node)->unreported = false;
+    }
     streams_reap(peer);
     while ((node = list_first(&peer->ended_connections)) != NULL) {
         struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
@@ -217,8 +221,24 @@ void peer_disconnect(struct peer *peer, struct peer_connection *connection, nano
     }
 }
 
+struct peer_connection *peer_connection_next(const struct peer *peer,
+                                             const struct peer_connection *connection) {
+    struct list_node *node = connection == NULL ? list_first(&peer->connections)
+                                                : list_next(&peer->connections, &connection->node);
+    return LIST_ENTRY(node, struct peer_connection, node);
+}
+
 size_t peer_connection_count(const struct peer *peer) {
     return peer->connections.size;
+}
+
+size_t peer_stream_count(const struct peer *peer) {
+    size_t count = 0;
+    const struct peer_connection *connection = NULL;
+    while ((connection = peer_connection_next(peer, connection)) != NULL) {
+        count += connection->streams.size;
+    }
+    return count;
 }
 
 const struct peer_id *peer_connection_id(const struct peer_connection *connection) {
@@ -234,7 +254,7 @@ const struct multiaddr *peer_connection_remote(const struct peer_connection *con
 }
 
 bool peer_connection_inbound(const struct peer_connection *connection) {
-    return connection->link != NULL && connection->link->inbound;
+    return connection->inbound;
 }
 
 struct bytes peer_connection_identify(const struct peer_connection *connection) {

@@ -136,7 +136,7 @@ static void dial_fail(struct dial *dial) {
                                        .request = waiter->request,
                                        .error = error,
                                        .data = bytes_of_string(text)};
-            peer_emit(peer, &event);
+            (void)peer_emit(peer, &event);
         }
         waiter_free(peer, waiter);
     }
@@ -154,7 +154,10 @@ static void try_address(struct dial *dial, struct dial_address *entry) {
                                    .request = entry->resolve,
                                    .resolve = (enum multiaddr_code)code,
                                    .data = name};
-        peer_emit(peer, &event);
+        if (!peer_emit(peer, &event)) {
+            entry->state = DIAL_FAILED;
+            entry->error = PLASM_NO_MEMORY;
+        }
         return;
     }
     entry->state = DIAL_FAILED;
@@ -213,9 +216,14 @@ static struct dial *dial_new(struct peer *peer, const struct peer_id *expected) 
     dial->timer.kind = TIMER_DIAL;
     dial->deadline = nanos_add(peer->now, peer->config.limits.dial_timeout);
     list_init(&dial->waiters);
+    if (peer_timer_start(peer, &dial->timer, TIMER_PARKED) != 0) {
+        memory_put(peer->memory, dial, sizeof(*dial));
+        return NULL;
+    }
     if (expected != NULL) {
         dial->known = known_peer_make(peer, expected);
         if (dial->known == NULL) {
+            heap_remove(&peer->timers, &dial->timer.node);
             memory_put(peer->memory, dial, sizeof(*dial));
             return NULL;
         }
@@ -278,7 +286,7 @@ void dial_connected(struct peer *peer, struct peer_connection *connection, struc
                 struct peer_event event = {.type = PEER_EVENT_CONNECTED,
                                            .request = waiter->request,
                                            .connection = connection};
-                peer_emit(peer, &event);
+                (void)peer_emit(peer, &event);
             }
             waiter_free(peer, waiter);
         }
@@ -411,7 +419,8 @@ int peer_connect(struct peer *peer, const struct peer_id *expected,
             expected = &named;
         }
     }
-    if (expected == NULL && count == 0) {
+    if ((expected == NULL && count == 0) ||
+        (expected != NULL && peer_id_equal(expected, &peer->config.id))) {
         return PLASM_INVALID;
     }
     struct dial_waiter waiter = {.request = peer_request(peer)};
@@ -419,7 +428,9 @@ int peer_connect(struct peer *peer, const struct peer_id *expected,
     if (open != NULL) {
         struct peer_event event = {
             .type = PEER_EVENT_CONNECTED, .request = waiter.request, .connection = open};
-        peer_emit(peer, &event);
+        if (!peer_emit(peer, &event)) {
+            return PLASM_NO_MEMORY;
+        }
         *ret_request = waiter.request;
         return 0;
     }
@@ -432,5 +443,6 @@ int peer_connect(struct peer *peer, const struct peer_id *expected,
 
 void peer_connect_cancel(struct peer *peer, uint64_t request, nanos now) {
     peer->now = now;
+    events_forget_request(peer, request);
     dial_cancel(peer, request);
 }

@@ -42,6 +42,7 @@ static void send_ours(struct peer_stream *stream) {
     int error = encode_ours(stream->connection, &out);
     if (error == 0) {
         error = stream_send(stream, buffer_bytes(&out), true);
+        stream->connection->told_version = stream->peer->identify_version;
     }
     buffer_done(&out);
     if (error != 0) {
@@ -49,18 +50,36 @@ static void send_ours(struct peer_stream *stream) {
     }
 }
 
+/* The first identify of a connection has ended without one. */
+static void failed(struct peer_connection *connection, int error) {
+    log_event(connection->peer->log, LOG_LEVEL_DEBUG, "identify", "failed: %s",
+              plasm_error_message(error));
+    if (!connection->identified && !connection->ended) {
+        struct peer_event event = {
+            .type = PEER_EVENT_IDENTIFIED, .connection = connection, .error = error};
+        (void)peer_emit(connection->peer, &event);
+    }
+}
+
+void identify_ended(struct peer_stream *stream, int error) {
+    if (!stream->inbound && !stream->connection->identified) {
+        failed(stream->connection, error != 0 ? error : PLASM_CLOSED);
+    }
+}
+
 void identify_start(struct peer_connection *connection) {
     struct peer_stream *stream;
     int error = stream_open(connection, SERVICE_IDENTIFY, IDENTIFY_PROTOCOL, &stream);
     if (error != 0) {
-        log_event(connection->peer->log, LOG_LEVEL_DEBUG, "identify", "cannot ask: %s",
-                  plasm_error_message(error));
+        failed(connection, error);
         return;
     }
     buffer_init(&stream->in, connection->peer->memory, IDENTIFY_TOTAL_MAX);
     /* The question is the stream itself: nothing of ours follows. */
-    if (stream_send(stream, bytes_of(NULL, 0), true) != 0) {
+    error = stream_send(stream, bytes_of(NULL, 0), true);
+    if (error != 0) {
         stream_abort(stream, 0);
+        failed(connection, error);
     }
 }
 
@@ -72,16 +91,20 @@ void identify_answer(struct peer_stream *stream) {
     buffer_init(&stream->in, stream->peer->memory, IDENTIFY_TOTAL_MAX);
 }
 
+/* Tells what changed since the other side heard of us last. Who has not asked yet will ask. */
+static void push(struct peer_connection *connection) {
+    struct peer_stream *stream;
+    if (connection->takes_push && connection->told_version != 0 &&
+        connection->told_version != connection->peer->identify_version &&
+        stream_open(connection, SERVICE_IDENTIFY_PUSH, IDENTIFY_PUSH_PROTOCOL, &stream) == 0) {
+        send_ours(stream);
+    }
+}
+
 void identify_push_all(struct peer *peer) {
-    struct list_node *node = list_first(&peer->connections);
-    while (node != NULL) {
-        struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
-        node = list_next(&peer->connections, node);
-        struct peer_stream *stream;
-        if (connection->identified &&
-            stream_open(connection, SERVICE_IDENTIFY_PUSH, IDENTIFY_PUSH_PROTOCOL, &stream) == 0) {
-            send_ours(stream);
-        }
+    struct peer_connection *connection = NULL;
+    while ((connection = peer_connection_next(peer, connection)) != NULL) {
+        push(connection);
     }
 }
 
@@ -117,67 +140,74 @@ static void learn(struct peer_connection *connection, const struct identify *mes
     } else {
         kad_service_identified(connection, message->addresses, message->address_count, server);
     }
+    bool read_before = connection->reads_capability;
     connection->reads_capability = identify_has_protocol(message, CAPABILITY_PROTOCOL);
-    bool first = !connection->identified;
-    connection->identified = true;
-    if (first) {
+    connection->takes_push = identify_has_protocol(message, IDENTIFY_PUSH_PROTOCOL);
+    if (!connection->identified) {
+        connection->identified = true;
         struct peer_event event = {.type = PEER_EVENT_IDENTIFIED, .connection = connection};
-        peer_emit(peer, &event);
+        (void)peer_emit(peer, &event);
+        push(connection); /* what changed after it had asked and before we knew it takes pushes */
+    }
+    if (connection->reads_capability && !read_before) {
         capability_push(connection);
     }
 }
 
-/* All frames of `in`, their payloads joined: protobuf merges what is joined. */
-static int join_parts(struct peer_stream *stream, struct block **ret_joined) {
-    struct bytes input = buffer_bytes(&stream->in);
-    struct block *joined = block_new(stream->peer->memory, input.size);
-    if (joined == NULL) {
-        return PLASM_NO_MEMORY;
-    }
-    size_t size = 0;
-    int error = 0;
+/* The payloads of all frames, joined: protobuf merges what is joined. */
+static int join_parts(struct bytes input, struct buffer *out) {
+    int error = input.size > 0 ? 0 : PLASM_MALFORMED;
     for (size_t parts = 0; input.size > 0 && error == 0; parts++) {
         struct bytes part;
         size_t frame;
         error = parts < IDENTIFY_PARTS_MAX ? frame_read(input, IDENTIFY_PART_MAX, &part, &frame)
                                            : PLASM_TOO_LARGE;
         if (error == 0) {
-            memcpy(joined->data + size, part.data, part.size);
-            size += part.size;
+            error = buffer_append(out, part);
             input = bytes_slice(input, frame, input.size);
         }
     }
-    if (error != 0 || size == 0) {
-        block_unref(joined);
-        return error != 0 ? error : PLASM_MALFORMED;
+    return error;
+}
+
+/* Checks what came, and completes a push with what is known. */
+static int read_message(const struct peer_stream *stream, struct buffer *out) {
+    const struct peer_connection *connection = stream->connection;
+    struct identify message = {0};
+    int error = join_parts(buffer_bytes(&stream->in), out);
+    if (error == 0) {
+        error = identify_merge(buffer_bytes(out), &message);
     }
-    /* Kept as long as the connection: without the prefixes' room. */
-    struct block *exact = block_copy(stream->peer->memory, bytes_of(joined->data, size));
-    block_unref(joined);
-    *ret_joined = exact;
-    return exact != NULL ? 0 : PLASM_NO_MEMORY;
+    if (error == 0 && !key_matches(connection, &message)) {
+        error = PLASM_UNTRUSTED;
+    }
+    struct identify before = {0};
+    if (error == 0 && stream->service == SERVICE_IDENTIFY_PUSH &&
+        identify_merge(peer_connection_identify(connection), &before) == 0) {
+        error = identify_inherit(&before, &message, out);
+    }
+    return error;
 }
 
 static int finished(struct peer_stream *stream) {
     struct peer_connection *connection = stream->connection;
-    struct block *joined = NULL;
-    int error = join_parts(stream, &joined);
-    if (error != 0) {
-        return error;
-    }
-    struct identify message = {0};
-    error = identify_merge(block_bytes(joined), &message);
-    if (error == 0 && !key_matches(connection, &message)) {
-        error = PLASM_UNTRUSTED;
-    }
-    if (error != 0) {
-        block_unref(joined);
-        return error;
+    struct buffer joined;
+    buffer_init(&joined, stream->peer->memory, 4 * IDENTIFY_TOTAL_MAX);
+    int error = read_message(stream, &joined);
+    struct block *kept =
+        error == 0 ? block_copy(stream->peer->memory, buffer_bytes(&joined)) : NULL;
+    buffer_done(&joined);
+    if (kept == NULL) {
+        return error != 0 ? error : PLASM_NO_MEMORY;
     }
     block_unref(connection->identify);
-    connection->identify = joined;
-    learn(connection, &message);
-    return 0;
+    connection->identify = kept;
+    struct identify message = {0};
+    error = identify_merge(block_bytes(kept), &message);
+    if (error == 0) {
+        learn(connection, &message);
+    }
+    return error;
 }
 
 void identify_data(struct peer_stream *stream, struct bytes data, bool fin) {
@@ -190,8 +220,9 @@ void identify_data(struct peer_stream *stream, struct bytes data, bool fin) {
         }
     }
     if (error != 0) {
-        log_event(stream->peer->log, LOG_LEVEL_DEBUG, "identify", "message refused: %s",
-                  plasm_error_message(error));
+        if (!stream->inbound) {
+            failed(stream->connection, error);
+        }
         stream_abort(stream, PEER_RESET_PROTOCOL);
     }
 }

@@ -29,7 +29,9 @@ enum peer_service {
 #define PEER_RESET_PROTOCOL 1
 #define PEER_CLOSE_LIMIT    2
 
-/* A deadline in the peer's heap and what to do then. */
+/* A deadline in the peer's heap and what to do then. It is there as long as its object has anything
+ * to wait for, so that setting it never fails. */
+#define TIMER_PARKED (NANOS_NEVER - 1)
 enum peer_timer_kind { TIMER_STREAM, TIMER_DIAL, TIMER_BOOTSTRAP };
 struct peer_timer {
     struct heap_node node;
@@ -44,8 +46,11 @@ struct peer_stream {
     struct peer_timer timer;
     enum peer_service service;
     bool inbound;
+    bool refused; /* no proposal was ours: what still comes is thrown away */
     bool input_ended;
     bool output_ended;
+    bool unreported; /* PEER_EVENT_STREAM_CLOSED found no place in the queue */
+    int end_error;
     const char *protocol;
     const char *names[1];       /* what a dialled stream proposes */
     struct multistream *select; /* while negotiating */
@@ -69,9 +74,14 @@ struct peer_connection {
     struct list streams;
     size_t application_streams;
     size_t stream_handles; /* streams not freed yet, ended ones too */
+    bool inbound;
     bool identified;
     bool reads_capability;
+    bool takes_push;
     bool ended;
+    bool unreported; /* PEER_EVENT_DISCONNECTED found no place in the queue */
+    int end_error;
+    uint64_t told_version;  /* what we said of ourselves last; 0: nothing */
     struct block *identify; /* parts joined */
     void *user;
 };
@@ -160,20 +170,33 @@ struct peer {
     struct bootstrap bootstrap;
     size_t address_count;
     struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
-    struct block *record;     /* our signed peer record */
-    struct block *capability; /* our signed capability record */
-    uint64_t sign_record;     /* the latest PEER_EVENT_SIGN of each kind */
+    struct block *record;      /* our signed peer record */
+    struct block *capability;  /* our signed capability record */
+    uint64_t identify_version; /* counts what changes in our identify message; from 1 */
+    uint64_t sign_record;      /* the latest PEER_EVENT_SIGN of each kind */
     uint64_t sign_capability;
 };
 
 /* peer.c */
 uint64_t peer_request(struct peer *peer);
-/* Queues an event with a copy of `data`. A lost event for want of memory is logged: the request it
- * belongs to then ends by its deadline. */
-void peer_emit(struct peer *peer, const struct peer_event *event);
-/* Forgets all queued events. */
-void events_drop(struct peer *peer);
+/* Puts a timer into the heap. PLASM_NO_MEMORY. */
+MUST_CHECK int peer_timer_start(struct peer *peer, struct peer_timer *timer, nanos deadline);
+/* Moves a timer that is there; TIMER_PARKED when there is nothing to wait for now. */
 void peer_timer_set(struct peer *peer, struct peer_timer *timer, nanos deadline);
+
+/* events.c */
+/* Queues an event with a copy of `data`. False when it was lost for want of memory: the request it
+ * belongs to then ends by its deadline. */
+bool peer_emit(struct peer *peer, const struct peer_event *event);
+/* The next event for the application; its data stays until `taken` is let go. */
+bool events_take(struct peer *peer, struct peer_event *ret_event);
+/* Drops the waiting events of a stream or a request that nobody wants to hear of, or all. */
+void events_forget_stream(struct peer *peer, const struct peer_stream *stream);
+void events_forget_request(struct peer *peer, uint64_t request);
+void events_drop(struct peer *peer);
+/* True while an event that waits names the object. */
+bool events_name_stream(const struct peer *peer, const struct peer_stream *stream);
+bool events_name_connection(const struct peer *peer, const struct peer_connection *connection);
 
 /* connection.c */
 struct known_peer *known_peer_get(struct peer *peer, const struct peer_id *id);
@@ -207,6 +230,8 @@ int stream_open(struct peer_connection *connection, enum peer_service service, c
                 struct peer_stream **ret_stream);
 /* Copies to the link or, where that is full, to `out`. PLASM_TOO_LARGE, PLASM_NO_MEMORY. */
 int stream_send(struct peer_stream *stream, struct bytes bytes, bool fin);
+/* Ends our direction, where it has not ended, and gives the other side until `deadline`. */
+void stream_finish(struct peer_stream *stream, nanos deadline);
 /* Gives up on it without telling the application. */
 void stream_abort(struct peer_stream *stream, uint64_t code);
 void stream_opened(struct peer *peer, const struct link_event *event);
@@ -221,6 +246,8 @@ void stream_expire(struct peer_stream *stream);
 void streams_reap(struct peer *peer);
 /* How a service's stream ended: 0 both sides done. */
 void service_ended(struct peer_stream *stream, int error);
+/* The other side agreed to the protocol of a dialled stream. */
+void service_agreed(struct peer_stream *stream);
 /* Takes whole input of a service; the stream may be gone afterwards. */
 void service_data(struct peer_stream *stream, struct bytes data, bool fin);
 /* An accepted stream has its protocol. */
@@ -230,6 +257,7 @@ void service_opened(struct peer_stream *stream);
 void identify_start(struct peer_connection *connection);
 void identify_answer(struct peer_stream *stream);
 void identify_data(struct peer_stream *stream, struct bytes data, bool fin);
+void identify_ended(struct peer_stream *stream, int error);
 /* Tells every connected peer what changed. */
 void identify_push_all(struct peer *peer);
 
@@ -252,6 +280,7 @@ void kad_service_disconnected(struct peer *peer, const struct peer_id *id);
 /* Carries out what the machine wants and queues its events. */
 void kad_service_run(struct peer *peer);
 void kad_service_opened(struct peer_stream *stream);
+void kad_service_agreed(struct peer_stream *stream);
 void kad_service_data(struct peer_stream *stream, struct bytes data, bool fin);
 void kad_service_ended(struct peer_stream *stream, int error);
 /* The dial that a request waited for came to an end. */

@@ -84,6 +84,9 @@ void kad_service_addresses(struct peer *peer) {
 /* Writes the request on a stream of its own. */
 void kad_service_connected(struct peer_connection *connection, const struct dial_waiter *waiter) {
     struct peer *peer = connection->peer;
+    if (waiter->deadline <= peer->now) {
+        return; /* the machine has given it up */
+    }
     struct peer_stream *stream;
     int error = stream_open(connection, SERVICE_KAD, peer->config.kad_protocol, &stream);
     if (error != 0) {
@@ -93,7 +96,9 @@ void kad_service_connected(struct peer_connection *connection, const struct dial
     stream->request = waiter->request;
     buffer_init(&stream->in, peer->memory, KAD_MESSAGE_SIZE_MAX + UVARINT_SIZE_MAX);
     peer_timer_set(peer, &stream->timer, waiter->deadline);
-    error = stream_send(stream, block_bytes(waiter->message), true);
+    /* Our direction ends later: js-libp2p answers nothing when the end comes with the request, and
+     * never sees an end that comes with the negotiation. */
+    error = stream_send(stream, block_bytes(waiter->message), false);
     if (error == 0 && waiter->expects_answer) {
         return;
     }
@@ -103,6 +108,13 @@ void kad_service_connected(struct peer_connection *connection, const struct dial
     } else {
         kad_answer_failed(peer->kad, waiter->request, error, peer->now);
         stream_abort(stream, 0);
+    }
+}
+
+/* Of a request without an answer the negotiation's answer is all that is waited for. */
+void kad_service_agreed(struct peer_stream *stream) {
+    if (stream->request == 0) {
+        stream_finish(stream, nanos_add(stream->peer->now, KAD_LINGER_TIMEOUT));
     }
 }
 
@@ -160,7 +172,7 @@ static void emit_found(struct peer *peer, const struct kad_event *found) {
                                .request = found->operation | KAD_REQUEST_BIT,
                                .peer_id = found->peer,
                                .data = found->addresses};
-    peer_emit(peer, &event);
+    (void)peer_emit(peer, &event);
 }
 
 static void emit_done(struct peer *peer, const struct kad_event *ended) {
@@ -178,7 +190,7 @@ static void emit_done(struct peer *peer, const struct kad_event *ended) {
                                .asked = done->asked,
                                .hops = done->hops};
     if (!done->is_internal) {
-        peer_emit(peer, &event);
+        (void)peer_emit(peer, &event);
     }
 }
 
@@ -193,7 +205,7 @@ static void take_event(struct peer *peer, const struct kad_event *event) {
         emit_found(peer, event);
         break;
     case KAD_VALUE_FOUND:
-        peer_emit(peer, &value);
+        (void)peer_emit(peer, &value);
         break;
     case KAD_OPERATION_DONE:
         emit_done(peer, event);
@@ -274,7 +286,7 @@ static int take_answer(struct peer_stream *stream) {
     if (error == 0) {
         kad_answer(peer->kad, stream->request, payload, peer->now);
         stream->request = 0;
-        peer_timer_set(peer, &stream->timer, nanos_add(peer->now, KAD_LINGER_TIMEOUT));
+        stream_finish(stream, nanos_add(peer->now, KAD_LINGER_TIMEOUT));
     }
     return error;
 }
@@ -383,12 +395,19 @@ int peer_get_value(struct peer *peer, struct bytes key, nanos now, uint64_t *ret
 
 void peer_lookup_cancel(struct peer *peer, uint64_t request) {
     kad_cancel(peer->kad, request & ~KAD_REQUEST_BIT, peer->now);
+    kad_service_run(peer);
+    events_forget_request(peer, request);
 }
 
 size_t peer_routing_size(const struct peer *peer) {
     struct kad_counts counts;
     kad_count(peer->kad, &counts);
     return counts.table_peers;
+}
+
+size_t peer_routing_closest(const struct peer *peer, struct bytes key, struct peer_id *ret_ids,
+                            size_t count_max) {
+    return kad_table_closest(peer->kad, key, ret_ids, count_max < KAD_K ? count_max : KAD_K);
 }
 
 int peer_routing_export(const struct peer *peer, struct buffer *out) {

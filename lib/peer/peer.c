@@ -5,8 +5,6 @@
 #include "proto/identify/identify.h"
 #include "util/ensure.h"
 
-#define EVENTS_CAPACITY_MIN 16
-
 const struct peer_limits peer_limits_default = {
     .connections_inbound_max = 1024,
     .connections_per_peer_max = 8,
@@ -56,8 +54,12 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer) {
     list_init(&peer->dials);
     heap_init(&peer->timers, peer->memory);
     peer->bootstrap.timer.kind = TIMER_BOOTSTRAP;
+    peer->identify_version = 1;
     add_protocols(peer);
-    int error = kad_service_init(peer);
+    int error = peer_timer_start(peer, &peer->bootstrap.timer, TIMER_PARKED);
+    if (error == 0) {
+        error = kad_service_init(peer);
+    }
     if (error != 0) {
         peer_free(peer);
         return error;
@@ -100,72 +102,18 @@ int peer_add_transport(struct peer *peer, struct transport *transport) {
     return 0;
 }
 
-void events_drop(struct peer *peer) {
-    for (size_t i = 0; i < peer->event_count; i++) {
-        block_unref(peer->events[(peer->event_start + i) % peer->event_capacity].payload);
-    }
-    peer->event_count = 0;
-}
-
 uint64_t peer_request(struct peer *peer) {
     return ++peer->next_request;
 }
 
-static bool events_grow(struct peer *peer) {
-    size_t capacity = peer->event_capacity > 0 ? 2 * peer->event_capacity : EVENTS_CAPACITY_MIN;
-    struct queued_event *events = memory_get(peer->memory, capacity * sizeof(struct queued_event));
-    if (events == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < peer->event_count; i++) {
-        events[i] = peer->events[(peer->event_start + i) % peer->event_capacity];
-    }
-    memory_put(peer->memory, peer->events, peer->event_capacity * sizeof(struct queued_event));
-    peer->events = events;
-    peer->event_capacity = capacity;
-    peer->event_start = 0;
-    return true;
-}
-
-void peer_emit(struct peer *peer, const struct peer_event *event) {
-    if (bootstrap_event(peer, event)) {
-        return;
-    }
-    struct block *payload = NULL;
-    if (event->data.size > 0) {
-        payload = block_copy(peer->memory, event->data);
-    }
-    if ((event->data.size > 0 && payload == NULL) ||
-        (peer->event_count == peer->event_capacity && !events_grow(peer))) {
-        block_unref(payload);
-        log_event(peer->log, LOG_LEVEL_ERROR, "peer", "out of memory: an event is lost");
-        return;
-    }
-    size_t place = (peer->event_start + peer->event_count) % peer->event_capacity;
-    peer->events[place] = (struct queued_event){.event = *event, .payload = payload};
-    peer->event_count++;
+int peer_timer_start(struct peer *peer, struct peer_timer *timer, nanos deadline) {
+    return heap_set(&peer->timers, &timer->node, nanos_min(deadline, TIMER_PARKED));
 }
 
 void peer_timer_set(struct peer *peer, struct peer_timer *timer, nanos deadline) {
-    if (heap_set(&peer->timers, &timer->node, deadline) != 0) {
-        /* Without a timer the object would stay for ever: let it end now. */
-        log_event(peer->log, LOG_LEVEL_ERROR, "peer", "out of memory: a timer is lost");
-    }
-}
-
-static bool take_queued(struct peer *peer, struct peer_event *ret_event) {
-    if (peer->event_count == 0) {
-        return false;
-    }
-    struct queued_event *queued = &peer->events[peer->event_start];
-    peer->event_start = (peer->event_start + 1) % peer->event_capacity;
-    peer->event_count--;
-    *ret_event = queued->event;
-    if (queued->payload != NULL) {
-        ret_event->data = block_bytes(queued->payload);
-        peer->taken = queued->payload;
-    }
-    return true;
+    ENSURE(heap_linked(&timer->node));
+    int error = peer_timer_start(peer, timer, deadline);
+    ENSURE(error == 0); /* its place in the heap is there */
 }
 
 /* Gives a transport's event to whom it concerns; true when `ret_event` is for the application. */
@@ -201,7 +149,7 @@ bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event)
     release_taken(peer);
     for (;;) {
         kad_service_run(peer);
-        if (take_queued(peer, ret_event)) {
+        if (events_take(peer, ret_event)) {
             return true;
         }
         struct link_event event;
@@ -227,7 +175,9 @@ bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event)
 }
 
 nanos peer_deadline(const struct peer *peer) {
-    nanos deadline = nanos_min(heap_deadline(&peer->timers), kad_deadline(peer->kad));
+    nanos timers = heap_deadline(&peer->timers);
+    nanos deadline =
+        nanos_min(timers != TIMER_PARKED ? timers : NANOS_NEVER, kad_deadline(peer->kad));
     for (size_t i = 0; i < peer->transport_count; i++) {
         struct transport *transport = peer->transports[i];
         deadline = nanos_min(deadline, transport->verbs->deadline(transport));
@@ -236,7 +186,7 @@ nanos peer_deadline(const struct peer *peer) {
 }
 
 static void timer_expired(struct peer *peer, struct peer_timer *timer) {
-    heap_remove(&peer->timers, &timer->node);
+    peer_timer_set(peer, timer, TIMER_PARKED);
     switch (timer->kind) {
     case TIMER_STREAM:
         stream_expire(CONTAINER_OF(timer, struct peer_stream, timer));
@@ -258,7 +208,7 @@ void peer_expire(struct peer *peer, nanos now) {
             transport->verbs->expire(transport, now);
         }
     }
-    while (heap_deadline(&peer->timers) <= now) {
+    while (heap_deadline(&peer->timers) <= now && heap_deadline(&peer->timers) != TIMER_PARKED) {
         struct heap_node *node = heap_first(&peer->timers);
         timer_expired(peer, CONTAINER_OF(node, struct peer_timer, node));
     }
@@ -268,17 +218,18 @@ void peer_expire(struct peer *peer, nanos now) {
     kad_service_run(peer);
 }
 
-static void emit_sign(struct peer *peer, enum peer_sign sign, uint64_t request,
+static bool emit_sign(struct peer *peer, enum peer_sign sign, uint64_t request,
                       struct bytes payload) {
     struct peer_event event = {
         .type = PEER_EVENT_SIGN, .request = request, .sign = sign, .data = payload};
-    peer_emit(peer, &event);
+    return peer_emit(peer, &event);
 }
 
 void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, size_t count,
                         uint64_t seq, nanos now) {
     peer->now = now;
     peer->address_count = count < PEER_OWN_ADDRESSES_MAX ? count : PEER_OWN_ADDRESSES_MAX;
+    peer->identify_version++;
     struct peer_record record = {.peer_id = peer->config.id, .seq = seq};
     for (size_t i = 0; i < peer->address_count; i++) {
         peer->addresses[i] = addresses[i];
@@ -289,16 +240,32 @@ void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, si
     buffer_init(&payload, peer->memory, PEER_RECORD_SIZE_MAX);
     if (peer_record_encode(&record, &payload) == 0) {
         peer->sign_record = peer_request(peer);
-        emit_sign(peer, PEER_SIGN_RECORD, peer->sign_record, buffer_bytes(&payload));
+        (void)emit_sign(peer, PEER_SIGN_RECORD, peer->sign_record, buffer_bytes(&payload));
     }
     buffer_done(&payload);
+}
+
+int peer_add_protocol(struct peer *peer, const char *protocol, nanos now) {
+    peer->now = now;
+    for (size_t i = 0; i < peer->protocol_count; i++) {
+        if (strcmp(peer->protocol_names[i], protocol) == 0) {
+            return PLASM_CONFLICT;
+        }
+    }
+    if (peer->protocol_count == ARRAY_SIZE(peer->protocol_names)) {
+        return PLASM_LIMIT;
+    }
+    add_protocol(peer, protocol, SERVICE_APPLICATION);
+    peer->identify_version++;
+    identify_push_all(peer);
+    return 0;
 }
 
 int peer_set_capability(struct peer *peer, struct bytes payload, nanos now) {
     peer->now = now;
     peer->sign_capability = peer_request(peer);
-    emit_sign(peer, PEER_SIGN_CAPABILITY, peer->sign_capability, payload);
-    return 0;
+    return emit_sign(peer, PEER_SIGN_CAPABILITY, peer->sign_capability, payload) ? 0
+                                                                                 : PLASM_NO_MEMORY;
 }
 
 void peer_signed(struct peer *peer, uint64_t request, struct bytes envelope, nanos now) {
@@ -312,10 +279,15 @@ void peer_signed(struct peer *peer, uint64_t request, struct bytes envelope, nan
         return;
     }
     struct block **place = is_record ? &peer->record : &peer->capability;
+    /* With the first capability we list its protocol. */
+    bool identify_changed = is_record || *place == NULL;
     block_unref(*place);
     *place = block;
-    if (is_record) {
+    if (identify_changed) {
+        peer->identify_version++;
         identify_push_all(peer);
+    }
+    if (is_record) {
         return;
     }
     for (struct list_node *node = list_first(&peer->connections); node != NULL;

@@ -33,7 +33,7 @@ extern const struct peer_limits peer_limits_default;
 #define PEER_DIAL_ADDRESSES_MAX 16
 #define PEER_OWN_ADDRESSES_MAX  16
 #define PEER_TRANSPORTS_MAX     4
-#define PEER_PROTOCOLS_MAX      8
+#define PEER_PROTOCOLS_MAX      16
 #define PEER_BOOTSTRAP_MAX      32
 
 struct peer_config {
@@ -56,7 +56,7 @@ enum peer_event_type {
     PEER_EVENT_CONNECTED,       /* connection; request of peer_connect, 0 for accepted ones and for
                                    peer_bootstrap's: `count` is then the place in its list */
     PEER_EVENT_CONNECT_FAILED,  /* request, error, text: which address failed how */
-    PEER_EVENT_IDENTIFIED,      /* connection */
+    PEER_EVENT_IDENTIFIED,      /* connection; error: the other side did not say who it is */
     PEER_EVENT_DISCONNECTED,    /* connection, error */
     PEER_EVENT_STREAM_OPENED,   /* stream, protocol: the other side began to speak it */
     PEER_EVENT_STREAM_DATA,     /* stream, data, fin; give credit with peer_stream_consume */
@@ -129,9 +129,17 @@ MUST_CHECK int peer_connect(struct peer *peer, const struct peer_id *expected,
 /* Nobody waits for this request any more. */
 void peer_connect_cancel(struct peer *peer, uint64_t request, nanos now);
 void peer_disconnect(struct peer *peer, struct peer_connection *connection, nanos now);
+/* Serves one more of the application's protocols, borrowed as long as the peer, and tells
+ * everybody who is connected. PLASM_CONFLICT when it is served already, PLASM_LIMIT. */
+MUST_CHECK int peer_add_protocol(struct peer *peer, const char *protocol, nanos now);
 /* An open connection to the peer, or NULL. */
 struct peer_connection *peer_connection_to(struct peer *peer, const struct peer_id *id);
+/* The open connections, oldest first: NULL gives the first, the last gives NULL. */
+struct peer_connection *peer_connection_next(const struct peer *peer,
+                                             const struct peer_connection *connection);
 size_t peer_connection_count(const struct peer *peer);
+/* Open streams of all connections, those of our own protocols too. */
+size_t peer_stream_count(const struct peer *peer);
 
 const struct peer_id *peer_connection_id(const struct peer_connection *connection);
 const struct public_key *peer_connection_key(const struct peer_connection *connection);
@@ -151,8 +159,8 @@ MUST_CHECK int peer_stream_open(struct peer *peer, struct peer_connection *conne
 MUST_CHECK int peer_stream_write(struct peer_stream *stream, struct block *block, size_t offset,
                                  size_t size, bool fin, size_t *ret_accepted);
 void peer_stream_consume(struct peer_stream *stream, size_t size);
-/* Ends the stream without a further event; a reset unless both sides are done. The handle is gone.
- */
+/* Ends the stream without a further event, also where one waits already; a reset unless both sides
+ * are done. The handle is gone. */
 void peer_stream_close(struct peer_stream *stream, uint64_t code);
 struct peer_connection *peer_stream_connection(const struct peer_stream *stream);
 void **peer_stream_user(struct peer_stream *stream);
@@ -185,6 +193,9 @@ MUST_CHECK int peer_get_value(struct peer *peer, struct bytes key, nanos now,
 void peer_lookup_cancel(struct peer *peer, uint64_t request);
 /* Servers in the routing table. */
 size_t peer_routing_size(const struct peer *peer);
+/* Those closest to a key, at most 20, nearest first; returns how many. */
+size_t peer_routing_closest(const struct peer *peer, struct bytes key, struct peer_id *ret_ids,
+                            size_t count_max);
 /* The routing table, to be kept over restarts. Appends. / PLASM_MALFORMED. */
 MUST_CHECK int peer_routing_export(const struct peer *peer, struct buffer *out);
 MUST_CHECK int peer_routing_import(struct peer *peer, struct bytes table, nanos now);

@@ -6,8 +6,11 @@
 /* An echo stream that says nothing for this long is closed. */
 #define PING_IDLE_TIMEOUT NANOS_MINUTE
 #define PING_TIMEOUT      (10 * NANOS_SECOND)
+/* After the answer the other side has this long to end its direction. */
+#define PING_LINGER_TIMEOUT (2 * NANOS_SECOND)
 
-/* A measuring stream lives for one ping: some peers answer only the first one promptly. */
+/* A measuring stream lives for one ping: some peers answer only the first one promptly. It ends by
+ * FIN: others allow only two such streams and take a while to notice a reset. */
 static struct ping_client *client_of(struct peer_stream *stream) {
     return stream->user;
 }
@@ -74,7 +77,7 @@ static void answer(struct peer_stream *stream, struct bytes data, bool fin) {
 static void emit_pong(struct peer_stream *stream, int error, nanos rtt) {
     struct peer_event event = {
         .type = PEER_EVENT_PONG, .request = stream->request, .error = error, .elapsed = rtt};
-    peer_emit(stream->peer, &event);
+    (void)peer_emit(stream->peer, &event);
 }
 
 void ping_data(struct peer_stream *stream, struct bytes data, bool fin) {
@@ -82,16 +85,24 @@ void ping_data(struct peer_stream *stream, struct bytes data, bool fin) {
         answer(stream, data, fin);
         return;
     }
+    if (stream->user == NULL) {
+        return; /* answered already */
+    }
     bool done = false;
     nanos rtt = 0;
     int error = ping_client_receive(client_of(stream), data, stream->peer->now, &done, &rtt);
     if (error == 0 && !done && fin) {
         error = PLASM_TRUNCATED;
     }
-    if (error != 0 || done) {
-        emit_pong(stream, error, rtt);
-        client_free(stream);
-        stream_abort(stream, 0);
+    if (error == 0 && !done) {
+        return;
+    }
+    emit_pong(stream, error, rtt);
+    client_free(stream);
+    if (error == 0) {
+        stream_finish(stream, nanos_add(stream->peer->now, PING_LINGER_TIMEOUT));
+    } else {
+        stream_abort(stream, PEER_RESET_PROTOCOL);
     }
 }
 

@@ -41,8 +41,17 @@ void service_data(struct peer_stream *stream, struct bytes data, bool fin) {
     }
 }
 
+void service_agreed(struct peer_stream *stream) {
+    if (stream->service == SERVICE_KAD) {
+        kad_service_agreed(stream);
+    }
+}
+
 void service_ended(struct peer_stream *stream, int error) {
     switch (stream->service) {
+    case SERVICE_IDENTIFY:
+        identify_ended(stream, error);
+        break;
     case SERVICE_PING:
         ping_ended(stream, error);
         break;
@@ -52,7 +61,6 @@ void service_ended(struct peer_stream *stream, int error) {
     case SERVICE_KAD:
         kad_service_ended(stream, error);
         break;
-    case SERVICE_IDENTIFY:
     case SERVICE_IDENTIFY_PUSH:
     case SERVICE_APPLICATION:
     case SERVICE_NONE:

@@ -3,6 +3,9 @@
 
 #include "util/ensure.h"
 
+/* A stream whose proposals were all refused is thrown away after this long. */
+#define REFUSAL_LINGER_TIMEOUT (2 * NANOS_SECOND)
+
 static struct peer_stream *stream_new(struct peer_connection *connection,
                                       struct link_stream *link_stream, bool inbound) {
     struct peer *peer = connection->peer;
@@ -15,18 +18,22 @@ static struct peer_stream *stream_new(struct peer_connection *connection,
         memory_put(peer->memory, stream, sizeof(*stream));
         return NULL;
     }
+    stream->timer.kind = TIMER_STREAM;
+    if (peer_timer_start(peer, &stream->timer,
+                         nanos_add(peer->now, peer->config.limits.negotiation_timeout)) != 0) {
+        memory_put(peer->memory, stream->select, sizeof(*stream->select));
+        memory_put(peer->memory, stream, sizeof(*stream));
+        return NULL;
+    }
     stream->peer = peer;
     stream->connection = connection;
     stream->link_stream = link_stream;
     stream->inbound = inbound;
-    stream->timer.kind = TIMER_STREAM;
     buffer_init(&stream->in, peer->memory, 0);
     buffer_init(&stream->out, peer->memory, SERVICE_OUT_MAX);
     link_stream->user = stream;
     list_append(&connection->streams, &stream->node);
     connection->stream_handles++;
-    peer_timer_set(peer, &stream->timer,
-                   nanos_add(peer->now, peer->config.limits.negotiation_timeout));
     return stream;
 }
 
@@ -53,22 +60,12 @@ static void stream_retire(struct peer_stream *stream) {
     stream->service = SERVICE_NONE;
 }
 
-static bool still_named(const struct peer *peer, const struct peer_stream *stream) {
-    for (size_t i = 0; i < peer->event_count; i++) {
-        size_t place = (peer->event_start + i) % peer->event_capacity;
-        if (peer->events[place].event.stream == stream) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void streams_reap(struct peer *peer) {
     struct list_node *node = list_first(&peer->ended_streams);
     while (node != NULL) {
         struct peer_stream *stream = CONTAINER_OF(node, struct peer_stream, node);
         node = list_next(&peer->ended_streams, node);
-        if (still_named(peer, stream)) {
+        if (events_name_stream(peer, stream)) {
             continue;
         }
         list_remove(&peer->ended_streams, &stream->node);
@@ -158,6 +155,14 @@ int stream_send(struct peer_stream *stream, struct bytes bytes, bool fin) {
     return flush_out(stream);
 }
 
+void stream_finish(struct peer_stream *stream, nanos deadline) {
+    peer_timer_set(stream->peer, &stream->timer, deadline);
+    if (!stream->output_ended && !stream->out_fin &&
+        stream_send(stream, bytes_of(NULL, 0), true) != 0) {
+        stream_abort(stream, 0);
+    }
+}
+
 void stream_abort(struct peer_stream *stream, uint64_t code) {
     if (stream->link_stream != NULL && !(stream->input_ended && stream->output_ended)) {
         stream->link_stream->link->transport->verbs->reset(stream->link_stream, code);
@@ -179,7 +184,8 @@ void stream_lost(struct peer_stream *stream, int error) {
     if (stream->service == SERVICE_APPLICATION) {
         struct peer_event event = {
             .type = PEER_EVENT_STREAM_CLOSED, .stream = stream, .error = error};
-        peer_emit(peer, &event);
+        stream->end_error = error;
+        stream->unreported = !peer_emit(peer, &event);
         stream_retire(stream);
         return;
     }
@@ -213,6 +219,7 @@ static void negotiated(struct peer_stream *stream) {
         if (stream->service == SERVICE_APPLICATION) {
             heap_remove(&peer->timers, &stream->timer.node);
         }
+        service_agreed(stream);
         return;
     }
     stream->protocol = peer->protocol_names[selected];
@@ -223,10 +230,19 @@ static void negotiated(struct peer_stream *stream) {
                                    .connection = stream->connection,
                                    .stream = stream,
                                    .protocol = stream->protocol};
-        peer_emit(peer, &event);
+        if (!peer_emit(peer, &event)) {
+            stream_abort(stream, PEER_RESET_PROTOCOL); /* nobody knows of it */
+        }
         return;
     }
     service_opened(stream);
+}
+
+/* Whoever proposed lazily has sent data of a protocol we do not speak, which is no negotiation: a
+ * reset would overtake the refusal, so let that arrive. */
+static void refuse(struct peer_stream *stream) {
+    stream->refused = true;
+    stream_finish(stream, nanos_add(stream->peer->now, REFUSAL_LINGER_TIMEOUT));
 }
 
 /* Takes the negotiation's part of the input. False when the stream is over or needs more. */
@@ -235,11 +251,17 @@ static bool negotiate(struct peer_stream *stream, struct bytes *data, bool fin) 
     int error = multistream_receive(stream->select, *data, &consumed);
     stream->link_stream->link->transport->verbs->consume(stream->link_stream, consumed);
     *data = bytes_slice(*data, consumed, data->size);
-    if (error == 0 && !stream->output_ended && !stream->out_fin) {
-        error = send_negotiation(stream);
+    bool refusing = stream->inbound && stream->select->proposal > 0;
+    if ((error == 0 || refusing) && !stream->output_ended && !stream->out_fin) {
+        int send_error = send_negotiation(stream);
+        error = error == 0 ? send_error : error;
     }
     if (error == 0 && !stream->select->done && fin) {
         error = PLASM_TRUNCATED;
+    }
+    if (refusing && (error == PLASM_MALFORMED || error == PLASM_TRUNCATED)) {
+        refuse(stream);
+        return false;
     }
     if (error != 0) {
         stream_fail(stream, error);
@@ -255,7 +277,7 @@ static bool negotiate(struct peer_stream *stream, struct bytes *data, bool fin) 
 bool stream_data(struct peer *peer, const struct link_event *event, struct peer_event *ret_event) {
     struct peer_stream *stream = event->stream->user;
     struct bytes data = event->data;
-    if (stream == NULL) {
+    if (stream == NULL || stream->refused) {
         event->link->transport->verbs->consume(event->stream, data.size);
         return false;
     }
@@ -275,7 +297,9 @@ bool stream_data(struct peer *peer, const struct link_event *event, struct peer_
     struct peer_event arrived = {
         .type = PEER_EVENT_STREAM_DATA, .stream = stream, .data = data, .fin = event->fin};
     if (opening && stream->inbound) { /* after the queued PEER_EVENT_STREAM_OPENED */
-        peer_emit(peer, &arrived);
+        if (!peer_emit(peer, &arrived)) {
+            stream_fail(stream, PLASM_NO_MEMORY);
+        }
         return false;
     }
     *ret_event = arrived;
@@ -370,6 +394,9 @@ void peer_stream_consume(struct peer_stream *stream, size_t size) {
 }
 
 void peer_stream_close(struct peer_stream *stream, uint64_t code) {
+    struct peer *peer = stream->peer;
+    events_forget_stream(peer, stream);
+    stream->unreported = false;
     if (stream->service == SERVICE_APPLICATION) { /* else it has ended by itself already */
         stream_abort(stream, code);
     }

@@ -119,6 +119,59 @@ int identify_merge(struct bytes part, struct identify *message) {
     return 0;
 }
 
+static size_t size_of(uint32_t number, struct bytes bytes) {
+    return bytes.size > 0 ? protobuf_bytes_size(number, bytes.size) : 0;
+}
+
+static size_t list_size_of(uint32_t number, const struct bytes *items, size_t count) {
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size += protobuf_bytes_size(number, items[i].size);
+    }
+    return size;
+}
+
+static size_t encoded_size(const struct identify *message) {
+    return size_of(FIELD_PUBLIC_KEY, message->public_key) +
+           list_size_of(FIELD_LISTEN_ADDRESS, message->addresses, message->address_count) +
+           list_size_of(FIELD_PROTOCOL, message->protocols, message->protocol_count) +
+           size_of(FIELD_OBSERVED, message->observed) +
+           size_of(FIELD_PROTOCOL_VERSION, message->protocol_version) +
+           size_of(FIELD_AGENT, message->agent) +
+           size_of(FIELD_SIGNED_RECORD, message->signed_record);
+}
+
+static struct bytes unless(struct bytes present, struct bytes otherwise) {
+    return present.size > 0 ? bytes_of(NULL, 0) : otherwise;
+}
+
+int identify_inherit(const struct identify *before, const struct identify *update,
+                     struct buffer *out) {
+    struct identify missing = *before;
+    missing.public_key = unless(update->public_key, before->public_key);
+    missing.observed = unless(update->observed, before->observed);
+    missing.protocol_version = unless(update->protocol_version, before->protocol_version);
+    missing.agent = unless(update->agent, before->agent);
+    missing.signed_record = unless(update->signed_record, before->signed_record);
+    if (update->address_count > 0) {
+        missing.address_count = 0;
+    }
+    if (update->protocol_count > 0) {
+        missing.protocol_count = 0;
+    }
+    struct span room;
+    int error = buffer_reserve(out, encoded_size(&missing), &room);
+    if (error != 0) {
+        return error;
+    }
+    size_t size = 0;
+    error = encode_with(&missing, missing.address_count, true, room, &size);
+    if (error == 0) {
+        buffer_commit(out, size);
+    }
+    return error;
+}
+
 bool identify_has_protocol(const struct identify *message, const char *protocol) {
     for (size_t i = 0; i < message->protocol_count; i++) {
         if (bytes_equal_string(message->protocols[i], protocol)) {

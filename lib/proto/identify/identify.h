@@ -41,6 +41,12 @@ MUST_CHECK int identify_encode(const struct identify *message, struct buffer *ou
  * replaced where present, lists grow; what is over the maxima is left out. PLASM_MALFORMED. */
 MUST_CHECK int identify_merge(struct bytes part, struct identify *message);
 
+/* Appends, as a part without length prefix, the fields of `before` that `update` lacks: joined to
+ * the update they are the whole message again. What an identify/push leaves out has not changed.
+ * PLASM_TOO_LARGE, PLASM_NO_MEMORY. */
+MUST_CHECK int identify_inherit(const struct identify *before, const struct identify *update,
+                                struct buffer *out);
+
 /* True when `protocol` is in the message's list. */
 bool identify_has_protocol(const struct identify *message, const char *protocol);
 

@@ -122,12 +122,53 @@ static void lists_are_bounded(void **state) {
     assert_int_equal(read.protocol_count, IDENTIFY_PROTOCOLS_MAX);
 }
 
+/* A push leaves out what has not changed: single fields and lists alike. */
+static void a_push_inherits(void **state) {
+    (void)state;
+    struct memory memory;
+    memory_init(&memory, SIZE_MAX);
+    struct buffer out;
+    buffer_init(&out, &memory, IDENTIFY_TOTAL_MAX);
+    struct identify before = sample();
+    static const char update_bytes[] = "\x1a\x02/x"; /* protocols: "/x" */
+    struct identify update = {0};
+    assert_int_equal(identify_merge(BYTES_LITERAL(update_bytes), &update), 0);
+    assert_int_equal(buffer_append(&out, BYTES_LITERAL(update_bytes)), 0);
+    assert_int_equal(identify_inherit(&before, &update, &out), 0);
+    struct identify read = {0};
+    assert_int_equal(identify_merge(buffer_bytes(&out), &read), 0);
+    assert_int_equal(read.protocol_count, 1);
+    assert_true(identify_has_protocol(&read, "/x"));
+    assert_int_equal(read.address_count, 2);
+    assert_true(bytes_equal(read.agent, before.agent));
+    assert_true(bytes_equal(read.public_key, before.public_key));
+    assert_true(bytes_equal(read.signed_record, before.signed_record));
+    assert_true(bytes_equal(read.observed, before.observed));
+    assert_true(bytes_equal(read.protocol_version, before.protocol_version));
+
+    /* What the update has stays the update's; nothing at all is inherited from nothing. */
+    buffer_clear(&out);
+    update = sample();
+    assert_int_equal(identify_inherit(&before, &update, &out), 0);
+    assert_int_equal(out.size, 0);
+    struct identify nothing = {0};
+    assert_int_equal(identify_inherit(&nothing, &nothing, &out), 0);
+    assert_int_equal(out.size, 0);
+    buffer_done(&out);
+
+    buffer_init(&out, &memory, 10);
+    assert_int_equal(identify_inherit(&before, &nothing, &out), PLASM_TOO_LARGE);
+    buffer_done(&out);
+    assert_int_equal(memory.used, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
         cmocka_unit_test(truncated_at_every_byte),
         cmocka_unit_test(too_large_loses_record_then_addresses),
         cmocka_unit_test(lists_are_bounded),
+        cmocka_unit_test(a_push_inherits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

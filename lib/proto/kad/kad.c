@@ -102,8 +102,7 @@ int kad_put_value(struct kad *kad, struct bytes key, struct bytes value,
     int error = kad_value_check(&kad->namespaces, key, value);
     if (error == 0 && kad->mode == KAD_SERVER) {
         error = records_put(&kad->records, key, value, now);
-        /* Others may have room, or nothing better. */
-        error = error == PLASM_LIMIT || error == PLASM_CONFLICT ? 0 : error;
+        error = error == PLASM_LIMIT ? 0 : error; /* others may have room */
     }
     return error != 0 ? error
                       : operation_start(kad, KAD_PUT_VALUE, key, value, options, false, now,

@@ -131,7 +131,8 @@ MUST_CHECK int kad_provide(struct kad *kad, struct bytes key, const struct kad_o
 /* Stops announcing. What others hold expires by itself. */
 void kad_unprovide(struct kad *kad, struct bytes key);
 /* Stores a value at the closest servers (and here, in server mode). What the namespaces refuse is
- * refused at once (see kad_value_check). `count` of the end is how many servers confirmed it. */
+ * refused at once (see kad_value_check), so is a worse one than we keep (PLASM_CONFLICT). `count`
+ * of the end is how many servers confirmed it. */
 MUST_CHECK int kad_put_value(struct kad *kad, struct bytes key, struct bytes value,
                              const struct kad_options *options, nanos now, uint64_t *ret_operation);
 /* Looks for the best value of a key: KAD_VALUE_FOUND for the first valid one and for each better
