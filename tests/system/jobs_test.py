@@ -1,0 +1,209 @@
+"""Every way a job can end, on a real plasmd: the right status, a receipt that verifies, and the next
+job is answered. Usage: jobs_test.py BUILD_DIR"""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from worker import Runner, Worker, plasm
+
+BUILD = os.path.abspath(sys.argv.pop(1))
+SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+HELLO = os.path.join(SOURCE, "wasm-examples/hello/target/wasm32-wasip1/release/hello.wasm")
+LIMITS = os.path.join(BUILD, "wasm-tests", "limits.wasm")
+STREAMS = os.path.join(BUILD, "wasm-tests", "streams.wasm")
+WASI = os.path.join(BUILD, "wasm-tests", "wasi.wasm")
+RUN_FAILED = 125
+
+
+class Jobs(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.worker = Worker(BUILD, cls.directory.name)
+        cls.worker.__enter__()
+        cls.runner = Runner(cls.worker)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.worker.__exit__()
+        cls.directory.cleanup()
+
+    def tearDown(self):
+        """Whatever a module did, the next job is answered."""
+        code, out, error = self.runner.run(HELLO)
+        self.assertEqual((code, out), (0, b"dlroW ,olleH"), error)
+
+    def expect(self, status, exit_code, module, *arguments, flags=(), stdin=b""):
+        code, out, error = self.runner.run(module, *arguments, flags=flags, stdin=stdin)
+        receipt = self.runner.receipt()
+        self.assertEqual(receipt["status"], status, error)
+        self.assertEqual(receipt["exit_code"], exit_code)
+        self.assertEqual(code, exit_code if exit_code >= 0 else RUN_FAILED, error)
+        return receipt, out, error
+
+    def test_ok(self):
+        self.expect("ok", 0, HELLO, stdin="grüße\n".encode())
+
+    def test_exit_code(self):
+        self.expect("exit", 7, LIMITS, "exit", "7")
+
+    def test_unreachable(self):
+        self.expect("trap", -1, LIMITS, "unreachable")
+
+    def test_out_of_bounds(self):
+        self.expect("trap", -1, LIMITS, "bounds")
+
+    def test_endless_loop(self):
+        begun = time.monotonic()
+        receipt, _, _ = self.expect("timeout", -1, LIMITS, "loop", flags=("--timeout", "1"))
+        self.assertLess(time.monotonic() - begun, 20)
+        self.assertGreaterEqual(receipt["wall_time_ms"], 1000)
+
+    def test_fuel(self):
+        self.expect("fuel", -1, LIMITS, "loop", flags=("--fuel", "100000"))
+
+    def test_deep_recursion(self):
+        self.expect("stack", -1, LIMITS, "recurse", "100000000")
+
+    def test_memory_up_to_the_limit(self):
+        """Growth over the limit is refused to the module, which goes on."""
+        _, out, _ = self.expect("ok", 0, LIMITS, "grow", flags=("--memory", "16M"))
+        self.assertEqual(out, b"256 pages\n")
+
+    def test_declared_memory_over_the_limit(self):
+        self.expect("memory", -1, LIMITS, "grow", flags=("--memory", "64K"))
+
+    def test_a_gibibyte_of_output(self):
+        _, out, error = self.expect("output", -1, STREAMS, "count", str(1 << 30), "65536")
+        self.assertEqual(len(out), 1 << 20)
+        self.assertIn("output", error)
+
+    def test_garbage_truncated_and_empty_modules(self):
+        with open(HELLO, "rb") as file:
+            hello = file.read()
+        for name, content in (("garbage", os.urandom(5000)), ("truncated", hello[:700]),
+                              ("empty", b""), ("header", hello[:8])):
+            with self.subTest(name):
+                path = os.path.join(self.directory.name, name)
+                with open(path, "wb") as file:
+                    file.write(content)
+                self.expect("compile", -1, path)
+
+    def test_files_and_sockets(self):
+        """What the walls and the WASI host refuse is an error number to the module, no end."""
+        code, _, error = self.runner.run(WASI, "files")
+        self.assertIn(self.runner.receipt()["status"], ("ok", "exit"), error)
+        self.assertNotEqual(code, RUN_FAILED)
+
+    def test_deterministic_twice(self):
+        results = set()
+        for _ in range(2):
+            receipt, _, _ = self.expect("ok", 0, HELLO, flags=("--profile", "deterministic/1"),
+                                        stdin=b"same")
+            self.assertGreater(receipt["fuel"], 0)
+            results.add((receipt["result_hash"], receipt["fuel"], receipt["stdout_hash"]))
+        self.assertEqual(len(results), 1)
+
+    def test_deterministic_refuses_what_is_over_the_limits(self):
+        code, _, error = self.runner.run(HELLO, flags=("--profile", "deterministic/1", "--memory",
+                                                       "8G"))
+        self.assertEqual(code, RUN_FAILED)
+        self.assertIn("limit", error)
+        self.assertIn("memory_bytes", error)
+
+    def test_large_input_and_output(self):
+        data = base64.b64encode(os.urandom(5_000_000))
+        code, out, error = self.runner.run(STREAMS, "echo", flags=("--output", "1M"),
+                                           stdin=data[:1 << 20])
+        self.assertEqual((code, out == data[:1 << 20]), (0, True), error)
+        code, out, error = self.runner.run(HELLO, stdin=data[:900_000])
+        self.assertEqual((code, out == data[:900_000][::-1]), (0, True), error)
+
+    def test_both_streams_arguments_and_environment(self):
+        code, out, error = self.runner.run(STREAMS, "both")
+        self.assertEqual((code, out), (0, b"outoutout"), error)
+        self.assertIn("errerrerr", error)
+
+    def test_output_arrives_while_the_job_runs(self):
+        process = subprocess.Popen(
+            [os.path.join(BUILD, "bin", "plasm"), "run", STREAMS, "--node", self.worker.address,
+             "--state-dir", "", "--", "lines", "5", "300"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        begun = time.monotonic()
+        first = process.stdout.readline()
+        first_after = time.monotonic() - begun
+        rest, _ = process.communicate(timeout=30)
+        self.assertEqual(process.returncode, 0)
+        self.assertEqual(first, b"line 0\n")
+        self.assertEqual(rest.count(b"line"), 4)
+        self.assertLess(first_after, (time.monotonic() - begun) - 0.8)
+
+    def test_a_signal_cancels_and_gives_a_receipt(self):
+        path = self.runner.receipt_path
+        process = subprocess.Popen(
+            [os.path.join(BUILD, "bin", "plasm"), "run", LIMITS, "--node", self.worker.address,
+             "--state-dir", "", "--json", "--receipt", path, "--", "loop"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        event = json.loads(process.stdout.readline())
+        self.assertEqual(event["event"], "submitted")
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+        self.assertEqual(process.returncode, RUN_FAILED)
+        self.assertEqual(self.runner.receipt()["status"], "cancelled")
+
+    def test_many_in_flight(self):
+        code, out, error = plasm(BUILD, "bench", HELLO, "--node", self.worker.address, "--count",
+                                 "1000", "--concurrency", "64", "--json")
+        self.assertEqual(code, 0, error)
+        result = json.loads(out)
+        self.assertEqual((result["jobs"], result["failed"]), (1000, 0))
+
+
+class Restart(unittest.TestCase):
+    def test_identity_and_compiled_modules_survive_a_kill(self):
+        with tempfile.TemporaryDirectory() as directory:
+            with Worker(BUILD, directory) as worker:
+                first = worker.peer_id
+                self.assertEqual(Runner(worker).run(HELLO)[0], 0)
+                time.sleep(0.2)
+                worker.kill()
+            with Worker(BUILD, directory, "--log-level", "debug") as worker:
+                self.assertEqual(worker.peer_id, first)
+                runner = Runner(worker)
+                code, out, error = runner.run(HELLO)
+                self.assertEqual((code, out), (0, b"dlroW ,olleH"), error)
+                runner.receipt()
+                after = worker.log().rsplit("Starting Phase daemon", 1)[1]
+                self.assertNotIn("Module compiled", after)
+
+    def test_the_log_is_the_guides(self):
+        with tempfile.TemporaryDirectory() as directory, Worker(BUILD, directory) as worker:
+            self.assertEqual(Runner(worker).run(HELLO)[0], 0)
+            time.sleep(0.2)
+            log = worker.log()
+            for line in ("INFO plasmd: Starting Phase daemon v0.1.0",
+                         "INFO plasmd: Local peer ID: 12D3KooW",
+                         "INFO plasmd: Listening on /ip4/127.0.0.1/udp/",
+                         "INFO plasmd: Advertising capabilities: arch=",
+                         "runtime=wasmtime-48",
+                         "INFO plasmd: Peer discovered: 12D3KooW",
+                         "INFO plasmd: Job offer received: job_id=",
+                         "INFO plasmd: Accepting job: module_hash=sha256:",
+                         "INFO plasmd: Executing WASM module: 2KB, timeout=30s",
+                         "INFO plasmd: Execution complete: exit_code=0, wall_time=",
+                         "INFO plasmd: Signed receipt with Ed25519",
+                         "INFO plasmd: Job result sent to client",
+                         "kad", "bootstrap"):
+                self.assertIn(line, log)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
