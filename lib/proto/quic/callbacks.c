@@ -121,7 +121,10 @@ static int on_handshake_completed(ngtcp2_conn *ngtcp2, void *user_data) {
         conn->no_alpn = true;
         return fail(conn, PLASM_UNSUPPORTED);
     }
-    ENSURE(conn->identity != NULL && conn->state == CONN_HANDSHAKE);
+    ENSURE(conn->state == CONN_HANDSHAKE);
+    if (conn->identity == NULL) { /* no certificate was looked at */
+        return fail(conn, PLASM_UNTRUSTED);
+    }
     if (conn->inbound) {
         if (prefix_table_add(&endpoint->prefixes, &conn->remote) != 0) {
             return fail(conn, PLASM_NO_MEMORY);
@@ -134,11 +137,7 @@ static int on_handshake_completed(ngtcp2_conn *ngtcp2, void *user_data) {
     conn->state = CONN_OPEN;
     struct queued_event event = {.type = QUIC_CONNECTED, .conn = conn};
     int error = event_push(endpoint, &event);
-    if (error != 0) {
-        return fail(conn, error);
-    }
-    conn->reported = true;
-    return 0;
+    return error == 0 ? 0 : fail(conn, error);
 }
 
 static int on_stream_open(ngtcp2_conn *ngtcp2, int64_t id, void *user_data) {

@@ -67,6 +67,7 @@ static void finish(struct quic_conn *conn, const struct close_info *info, nanos 
     if (conn->reported) {
         list_append(&endpoint->closed, &conn->node);
     } else {
+        events_forget(endpoint, conn);
         close_linger(conn);
     }
 }
@@ -224,7 +225,7 @@ static void close_by_callback(struct quic_conn *conn) {
     int error = conn->broken != 0 ? conn->broken : PLASM_FAILED;
     if (conn->no_alpn) {
         close_by_us(conn, PLASM_UNSUPPORTED, QUIC_CODE_CRYPTO + ALERT_NO_ALPN, false,
-                    "the peer does not speak libp2p");
+                    "the peer does not speak our protocol (ALPN)");
         return;
     }
     close_by_us(conn, error, QUIC_CODE_INTERNAL, false, plasm_error_message(error));

@@ -335,7 +335,9 @@ void conn_set_timer(struct quic_conn *conn, nanos deadline) {
 void conn_settle(struct quic_conn *conn) {
     if (conn->ngtcp2 != NULL) {
         conn_check_path(conn);
-        conn_set_timer(conn, ngtcp2_conn_get_expiry(conn->ngtcp2));
+        /* Some of ngtcp2's deadlines are over only after their instant: let time pass. */
+        nanos expiry = ngtcp2_conn_get_expiry(conn->ngtcp2);
+        conn_set_timer(conn, nanos_max(expiry, conn->endpoint->now + NANOS_MICROSECOND));
     }
 }
 
@@ -383,11 +385,14 @@ static struct netaddr local_of(struct quic_conn *conn, const struct netaddr *arr
 }
 
 static void after_read(struct quic_conn *conn, const struct quic_datagram *datagram) {
+    bool first = !conn->heard;
     conn->heard = true;
     if (conn->any_local && !netaddr_is_unspecified(&datagram->local) &&
         !netaddr_equal(&datagram->local, &conn->local)) {
         conn->local = datagram->local;
-        report_path(conn);
+        if (!first) {
+            report_path(conn);
+        }
     }
     if (conn->inbound && !(netaddr_equal(&datagram->remote, &conn->remote) &&
                            netaddr_equal(&datagram->local, &conn->path_local))) {

@@ -4,6 +4,7 @@
 
 void quic_config_init(struct quic_config *config) {
     *config = (struct quic_config){
+        .alpn = "libp2p",
         .congestion = QUIC_CUBIC,
         .idle_timeout = 30 * NANOS_SECOND,
         .keep_alive_interval = 5 * NANOS_SECOND,
@@ -33,7 +34,7 @@ void quic_config_init(struct quic_config *config) {
 
 static bool is_complete(const struct quic_config *config) {
     const struct quic_limits *limits = &config->limits;
-    return config->certificate != NULL && config->memory != NULL &&
+    return config->certificate != NULL && config->memory != NULL && config->alpn != NULL &&
            config->local.family != NETADDR_NONE && config->idle_timeout > 0 &&
            config->keep_alive_interval > 0 && config->handshake_timeout > 0 &&
            config->initial_rtt > 0 && limits->connections_inbound_max > 0 &&

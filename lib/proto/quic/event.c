@@ -101,9 +101,16 @@ void events_done(struct quic_endpoint *endpoint) {
     endpoint->event_count = 0;
 }
 
+void events_forget(struct quic_endpoint *endpoint, const struct quic_conn *conn) {
+    for (size_t i = 0; i < endpoint->event_count; i++) {
+        struct queued_event *event = event_at(endpoint, i);
+        event->conn = event->conn == conn ? NULL : event->conn;
+    }
+}
+
 /* True when the caller has no use for it any more: it ended the stream or the connection since. */
 static bool is_stale(const struct queued_event *event) {
-    if (event->conn->state >= CONN_CLOSED) {
+    if (event->conn == NULL || event->conn->state >= CONN_CLOSED) {
         return true;
     }
     return event->type == QUIC_STREAM_DATA && event->stream->muted;
@@ -116,7 +123,7 @@ static bool take_queued(struct quic_endpoint *endpoint, struct queued_event *ret
         endpoint->event_first = (endpoint->event_first + 1) & (endpoint->event_capacity - 1);
         endpoint->event_count--;
         if (is_stale(&event)) {
-            if (event.type == QUIC_STREAM_DATA && event.conn->state < CONN_CLOSED) {
+            if (event.conn != NULL && event.conn->state < CONN_CLOSED) {
                 quic_stream_consume(event.stream, event.data.size);
             }
             block_unref(event.block);
@@ -139,6 +146,7 @@ static void give_queued(struct quic_endpoint *endpoint, const struct queued_even
                                      .text = ""};
     endpoint->taken_block = queued->block;
     if (queued->type == QUIC_CONNECTED) {
+        queued->conn->reported = true;
         ret_event->identity = queued->conn->identity;
         endpoint->taken_identity = queued->conn->identity;
         queued->conn->identity = NULL;

@@ -31,7 +31,7 @@
 /* Connections that have ended and still answer what arrives for them; the oldest goes. */
 #define QUIC_LINGERING_MAX 1024
 /* State that every connection may have, even when all of them together are over their budget. */
-#define QUIC_STATE_BYTES_GUARANTEED 65536
+#define QUIC_STATE_BYTES_GUARANTEED 131072
 /* Longest text of QUIC_CLOSED, with NUL. */
 #define QUIC_TEXT_MAX 192
 /* First ids of clients that were lately answered with Retry. */
@@ -293,6 +293,8 @@ void close_linger(struct quic_conn *conn);
 MUST_CHECK int event_push(struct quic_endpoint *endpoint, const struct queued_event *event);
 /* Stream data, copied; joined with what came before it where that is possible. */
 MUST_CHECK int event_push_data(struct quic_stream *stream, struct bytes data, bool fin);
+/* Of a connection that nobody was told of: its events are not given. */
+void events_forget(struct quic_endpoint *endpoint, const struct quic_conn *conn);
 void events_done(struct quic_endpoint *endpoint);
 
 /* stream.c */

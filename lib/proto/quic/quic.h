@@ -78,6 +78,7 @@ struct quic_config {
     /* The socket's own address, for dialled connections. An unspecified IP leaves the choice of the
      * source address to the system, packet by packet. */
     struct netaddr local;
+    const char *alpn;  /* the application protocol that both sides must name; borrowed */
     bool accept;       /* false: no connection is accepted, only dialled */
     bool always_retry; /* every new connection has to prove its address first */
     enum quic_congestion congestion;
@@ -89,7 +90,8 @@ struct quic_config {
     const struct log_sink *log; /* may be NULL */
 };
 
-/* Defaults of limits.md; certificate, memory, secrets, seed and local are left for the caller. */
+/* Defaults of limits.md, and libp2p for the protocol; certificate, memory, secrets, seed and local
+ * are left for the caller. */
 void quic_config_init(struct quic_config *config);
 
 /* PLASM_INVALID, PLASM_NO_MEMORY, PLASM_FAILED (TLS library, or a certificate it does not take). */

@@ -8,8 +8,6 @@
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"      \
     "-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:%DISABLE_TLS13_COMPAT_MODE"
 
-static const char alpn[] = "libp2p";
-
 static struct quic_conn *conn_of(gnutls_session_t session) {
     ngtcp2_crypto_conn_ref *reference = gnutls_session_get_ptr(session);
     return reference->user_data;
@@ -105,7 +103,9 @@ static ngtcp2_conn *get_ngtcp2(ngtcp2_crypto_conn_ref *reference) {
 
 static int configure(struct quic_conn *conn) {
     gnutls_session_t session = conn->session;
-    gnutls_datum_t protocol = {.data = (unsigned char *)(uintptr_t)alpn, .size = sizeof(alpn) - 1};
+    const char *alpn = conn->endpoint->config.alpn;
+    gnutls_datum_t protocol = {.data = (unsigned char *)(uintptr_t)alpn,
+                               .size = (unsigned)strlen(alpn)};
     if (gnutls_priority_set(session, conn->endpoint->priority) != 0 ||
         gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, conn->endpoint->credentials) != 0 ||
         gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY) != 0) {
@@ -147,7 +147,7 @@ void tls_conn_done(struct quic_conn *conn) {
 bool tls_conn_has_alpn(const struct quic_conn *conn) {
     gnutls_datum_t selected;
     return gnutls_alpn_get_selected_protocol(conn->session, &selected) == 0 &&
-           bytes_equal_string(bytes_of(selected.data, selected.size), alpn);
+           bytes_equal_string(bytes_of(selected.data, selected.size), conn->endpoint->config.alpn);
 }
 
 uint8_t tls_alert_of(int verify_error) {
