@@ -26,7 +26,7 @@ struct known_peer *known_peer_make(struct peer *peer, const struct peer_id *id) 
 }
 
 void known_peer_release(struct peer *peer, struct known_peer *known) {
-    if (known->dial == NULL && list_empty(&known->connections)) {
+    if (known->dial == NULL && known->handles == 0) {
         map_remove(&peer->known, &known->node);
         memory_put(peer->memory, known, sizeof(*known));
     }
@@ -110,6 +110,7 @@ static struct peer_connection *connection_new(struct peer *peer, const struct li
     list_init(&connection->streams);
     list_append(&peer->connections, &connection->node);
     list_append(&known->connections, &connection->sibling);
+    known->handles++;
     return connection;
 }
 
@@ -167,6 +168,7 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
 
 static void connection_free(struct peer_connection *connection) {
     struct peer *peer = connection->peer;
+    connection->known->handles--;
     known_peer_release(peer, connection->known);
     block_unref(connection->identify);
     memory_put(peer->memory, connection->key,

@@ -90,7 +90,8 @@ struct peer_connection {
 struct known_peer {
     struct map_node node; /* by id */
     struct peer_id id;
-    struct list connections; /* oldest first */
+    struct list connections; /* open ones, oldest first */
+    size_t handles;          /* connections not freed yet, ended ones too */
     struct dial *dial;
 };
 

@@ -81,8 +81,8 @@ static int answer_get_providers(struct answer *answer, const struct kad_message 
                                    answer->only_public, CLOSER_BYTES_MAX);
     }
     struct provider_view views[KAD_PROVIDERS_ANSWERED_MAX];
-    size_t count = providers_get(&kad->providers, request->key, answer->sender, kad->random,
-                                 answer->now, views, ARRAY_SIZE(views));
+    size_t count = providers_get(&kad->providers, request->key, NULL, kad->random, answer->now,
+                                 views, ARRAY_SIZE(views));
     for (size_t i = 0; i < count; i++) {
         bool is_connected;
         (void)members_addresses(kad, views[i].peer, &is_connected);
