@@ -11,7 +11,7 @@ BUILD = os.path.abspath(sys.argv[1])
 ROUNDS = int(sys.argv[2]) if len(sys.argv) > 2 else 1
 SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 HELLO = os.path.join(SOURCE, "wasm-examples/hello/target/wasm32-wasip1/release/hello.wasm")
-JOBS = 1000
+JOBS = 300
 CONNECTIONS = 250  # a round; four rounds are measured
 GROWTH_KIB_MAX = 3000
 
