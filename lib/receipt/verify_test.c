@@ -224,11 +224,13 @@ static void lies(void **state) {
     peer_id_from_key(&key, &id);
     struct receipt_file file;
     read_file(1, &file);
+    char somebody[PEER_ID_TEXT_MAX];
+    memcpy(somebody, file.receipt.worker, sizeof(somebody));
     peer_id_format(&id, file.receipt.worker);
-    struct receipt lies[10];
-    static const char *const fields[] = {NULL,          "job_id",       "client_nonce", "arch",
-                                         "runtime",     "module_hash",  "input_hash",   "prev",
-                                         "result_hash", "manifest_hash"};
+    struct receipt lies[11];
+    static const char *const fields[] = {NULL,          "job_id",        "client_nonce", "arch",
+                                         "runtime",     "module_hash",   "input_hash",   "prev",
+                                         "result_hash", "manifest_hash", "worker"};
     for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
         lies[i] = file.receipt;
     }
@@ -241,6 +243,7 @@ static void lies(void **state) {
     lies[7].prev_count = 0;
     lies[8].fuel++; /* is part of the result */
     lies[9].manifest_hash.bytes[31] ^= 1;
+    memcpy(lies[10].worker, somebody, sizeof(somebody));
     for (size_t i = 0; i < ARRAY_SIZE(lies); i++) {
         struct buffer json;
         struct fault fault = {0};
