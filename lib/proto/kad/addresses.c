@@ -4,8 +4,9 @@
 #include "wire/multiaddr.h"
 
 /* Makes a group number differ from 0, which is no group. */
-#define GROUP_IP4_SET UINT32_C(0x80000000)
-#define GROUP_IP6_SET UINT64_C(0x100000000)
+#define GROUP_SET UINT32_C(0x80000000)
+/* Of peers known by names alone: no /16 has this number. */
+#define GROUP_NAMES (GROUP_SET | UINT32_C(0x10000))
 
 static const uint8_t ip4_mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -124,9 +125,10 @@ static void groups_add(struct kad_groups *groups, const struct netaddr *address)
     }
     struct cursor cursor = cursor_of(bytes_of(ip.ip, sizeof(ip.ip)));
     if (ip.family == NETADDR_IP4 && groups->ip4 == 0) {
-        groups->ip4 = GROUP_IP4_SET | cursor_u16(&cursor);
+        groups->ip4 = GROUP_SET | cursor_u16(&cursor);
     } else if (ip.family == NETADDR_IP6 && groups->ip6 == 0) {
-        groups->ip6 = GROUP_IP6_SET | cursor_u32(&cursor);
+        /* Global unicast begins with the bits 001, so the first bit tells nothing. */
+        groups->ip6 = GROUP_SET | cursor_u32(&cursor);
     }
 }
 
@@ -137,9 +139,14 @@ struct kad_groups kad_groups_of(const struct netaddr *remote, struct bytes packe
         return groups;
     }
     struct bytes address;
+    bool has_ip = packed.size == 0;
     while (kad_address_next(&packed, &address)) {
         struct netaddr ip = address_ip(address);
+        has_ip |= ip.family != NETADDR_NONE;
         groups_add(&groups, &ip);
+    }
+    if (!has_ip) {
+        groups.ip4 = GROUP_NAMES;
     }
     return groups;
 }

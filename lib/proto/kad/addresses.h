@@ -35,11 +35,16 @@ void kad_addresses_add_list(struct kad_addresses *addresses, const struct peer_i
 bool kad_address_is_private(struct bytes address);
 
 /* The IP groups a peer belongs to: networks are what an attacker has to pay for. 0 is none: private
- * ranges, names, no address at all. */
+ * ranges, no address at all. Peers known by names alone are a group of their own, since a name
+ * costs nothing. */
 struct kad_groups {
     uint32_t ip4; /* the /16, with a bit set that makes it non-zero */
-    uint64_t ip6; /* the /32, likewise */
+    uint32_t ip6; /* the /32, likewise */
 };
+
+static inline bool kad_groups_any(const struct kad_groups *groups) {
+    return groups->ip4 != 0 || groups->ip6 != 0;
+}
 
 /* True when two peers share a group. */
 static inline bool kad_groups_meet(const struct kad_groups *a, const struct kad_groups *b) {

@@ -134,9 +134,14 @@ static void groups_are_networks(void **state) {
     /* 0.0.x.x is a group as well as any other. */
     struct kad_groups zero = groups_of("/ip4/0.0.0.1/udp/4001/quic-v1");
     assert_true(kad_groups_meet(&zero, &zero));
-    const char *exempt[] = {"/ip4/10.1.2.3/udp/1/quic-v1",    "/ip4/127.0.0.1/udp/1/quic-v1",
+    const char *exempt[] = {"/ip4/10.1.2.3/udp/1/quic-v1", "/ip4/127.0.0.1/udp/1/quic-v1",
                             "/ip4/192.168.1.1/udp/1/quic-v1", "/ip6/::1/udp/1/quic-v1",
-                            "/ip6/fd00::1/udp/1/quic-v1",     "/dns4/example.org/udp/1/quic-v1"};
+                            "/ip6/fd00::1/udp/1/quic-v1"};
+    /* Names cost nothing: those who have nothing else are one group. */
+    struct kad_groups named = groups_of("/dns4/one.example/udp/4001/quic-v1");
+    struct kad_groups other = groups_of("/dns6/two.example/tcp/4001");
+    assert_true(kad_groups_meet(&named, &other));
+    assert_false(kad_groups_meet(&named, &zero));
     for (size_t i = 0; i < ARRAY_SIZE(exempt); i++) {
         struct kad_groups none = groups_of(exempt[i]);
         assert_false(kad_groups_meet(&none, &none));

@@ -11,52 +11,10 @@
 
 static const struct bytes key = {.data = (const uint8_t *)"content key", .size = 11};
 
-static void set_address(struct machine *machine, uint8_t last) {
-    struct kad_addresses own = testing_address(&machine->own, 10, 9, 9, last);
-    struct bytes packed = kad_addresses_bytes(&own);
-    struct bytes address;
-    assert_true(kad_address_next(&packed, &address));
-    assert_int_equal(kad_set_addresses(machine->kad, &address, 1, machine->now), 0);
-}
-
 static void setup(struct machine *machine) {
     *machine = (struct machine){0};
     machine_setup(machine, KAD_SERVER, NULL);
-    set_address(machine, 1);
-}
-
-/* Members of the table. */
-static void know(struct machine *machine, struct peer_id *ids, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        ids[i] = testing_peer(&machine->random);
-        machine_admit(machine, &ids[i], NULL);
-    }
-    assert_int_equal(machine_counts(machine).table_peers, count);
-    machine_drain(machine);
-}
-
-static const struct kad_done *done_of(const struct machine *machine) {
-    const struct kad_event *event = machine_event(machine, KAD_OPERATION_DONE);
-    assert_non_null(event);
-    return &event->done;
-}
-
-/* Answers all asks with nothing, until the operation has ended. */
-static void answer_all(struct machine *machine) {
-    for (int rounds = 0; machine_event(machine, KAD_OPERATION_DONE) == NULL; rounds++) {
-        assert_true(machine->ask_count > 0 && rounds < 50);
-        for (size_t i = 0; i < machine->ask_count; i++) {
-            struct bytes request = bytes_of(machine->request, machine->request_size);
-            struct kad_message message;
-            assert_int_equal(kad_message_decode(request, &message), 0);
-            if (machine->asks[i].expects_answer) {
-                kad_answer(machine->kad, machine->asks[i].id, request, machine->now);
-            } else {
-                kad_answer(machine->kad, machine->asks[i].id, bytes_of(NULL, 0), machine->now);
-            }
-        }
-        machine_drain(machine);
-    }
+    machine_set_address(machine, 1);
 }
 
 static void nobody_to_ask(void **state) {
@@ -87,9 +45,9 @@ static void nobody_to_ask(void **state) {
         assert_int_equal(error, 0);
         machine_drain(&machine);
         assert_int_equal(machine.ask_count, 0);
-        assert_int_equal(done_of(&machine)->status, PLASM_NOT_FOUND);
+        assert_int_equal(machine_done(&machine)->status, PLASM_NOT_FOUND);
         assert_int_equal(machine.events[0].operation, operation);
-        assert_false(done_of(&machine)->is_internal);
+        assert_false(machine_done(&machine)->is_internal);
     }
     assert_int_equal(machine_counts(&machine).operations, 0);
     machine_teardown(&machine);
@@ -133,7 +91,7 @@ static void operations_are_bounded(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[1];
-    know(&machine, peers, 1);
+    machine_know(&machine, peers, 1);
     uint64_t operation;
     size_t started = 0;
     while (kad_find_closest(machine.kad, key, NULL, machine.now, &operation) == 0) {
@@ -145,7 +103,7 @@ static void operations_are_bounded(void **state) {
                      PLASM_LIMIT);
     kad_cancel(machine.kad, operation, machine.now);
     machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->status, PLASM_CANCELLED);
+    assert_int_equal(machine_done(&machine)->status, PLASM_CANCELLED);
     assert_int_equal(kad_find_closest(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_teardown(&machine);
 }
@@ -155,7 +113,7 @@ static void providers_stream_and_stop_the_search(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[5];
-    know(&machine, peers, 5);
+    machine_know(&machine, peers, 5);
     uint64_t operation;
     struct kad_options options = {.count_max = 2};
     assert_int_equal(kad_find_providers(machine.kad, key, &options, machine.now, &operation), 0);
@@ -198,7 +156,7 @@ static void providers_stream_and_stop_the_search(void **state) {
     kad_answer(machine.kad, asks[2], writer_bytes(&writer), machine.now);
     machine_drain(&machine);
     assert_int_equal(machine.event_count, 2);
-    const struct kad_done *done = done_of(&machine);
+    const struct kad_done *done = machine_done(&machine);
     assert_int_equal(done->kind, KAD_FIND_PROVIDERS);
     assert_int_equal(done->status, 0);
     assert_int_equal(done->count, 2);
@@ -218,7 +176,7 @@ static void a_provider_comes_again_with_its_addresses(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[2];
-    know(&machine, peers, 2);
+    machine_know(&machine, peers, 2);
     uint64_t operation;
     assert_int_equal(kad_find_providers(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
@@ -241,7 +199,7 @@ static void a_provider_comes_again_with_its_addresses(void **state) {
     assert_int_equal(machine.event_count, 2);
     assert_int_equal(machine.events[0].kind, KAD_PROVIDER_FOUND);
     assert_true(machine.events[0].addresses.size > 0);
-    assert_int_equal(done_of(&machine)->count, 1);
+    assert_int_equal(machine_done(&machine)->count, 1);
     machine_teardown(&machine);
 }
 
@@ -263,8 +221,8 @@ static void what_others_told_us_is_found_at_once(void **state) {
     assert_int_equal(kad_find_providers(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
     assert_true(peer_id_equal(&machine.events[0].peer, &provider));
-    assert_int_equal(done_of(&machine)->count, 1);
-    assert_int_equal(done_of(&machine)->status, 0);
+    assert_int_equal(machine_done(&machine)->count, 1);
+    assert_int_equal(machine_done(&machine)->status, 0);
     machine_teardown(&machine);
 }
 
@@ -273,14 +231,14 @@ static void find_peer_gathers_addresses(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[3];
-    know(&machine, peers, 3);
+    machine_know(&machine, peers, 3);
     uint64_t operation;
     /* A connected peer needs no network. */
     assert_int_equal(kad_find_peer(machine.kad, &peers[1], NULL, machine.now, &operation), 0);
     machine_drain(&machine);
     assert_int_equal(machine.ask_count, 0);
     assert_true(peer_id_equal(&machine.events[0].peer, &peers[1]));
-    assert_int_equal(done_of(&machine)->status, 0);
+    assert_int_equal(machine_done(&machine)->status, 0);
     struct peer_id target = testing_peer(&machine.random);
     struct kad_options options = {.count_max = 2};
     assert_int_equal(kad_find_peer(machine.kad, &target, &options, machine.now, &operation), 0);
@@ -297,8 +255,8 @@ static void find_peer_gathers_addresses(void **state) {
         assert_int_equal(machine.events[0].kind, KAD_PEER_FOUND);
         assert_int_equal(machine.events[0].addresses.size, 12 * (i + 1));
     }
-    assert_int_equal(done_of(&machine)->status, 0);
-    assert_int_equal(done_of(&machine)->count, 2);
+    assert_int_equal(machine_done(&machine)->status, 0);
+    assert_int_equal(machine_done(&machine)->count, 2);
     machine_teardown(&machine);
 }
 
@@ -307,13 +265,13 @@ static void find_peer_that_nobody_knows(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[3];
-    know(&machine, peers, 3);
+    machine_know(&machine, peers, 3);
     struct peer_id target = testing_peer(&machine.random);
     uint64_t operation;
     assert_int_equal(kad_find_peer(machine.kad, &target, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
-    answer_all(&machine);
-    assert_int_equal(done_of(&machine)->status, PLASM_NOT_FOUND);
+    machine_answer_all(&machine);
+    assert_int_equal(machine_done(&machine)->status, PLASM_NOT_FOUND);
     /* And with nobody answering. */
     assert_int_equal(kad_find_peer(machine.kad, &target, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
@@ -321,8 +279,8 @@ static void find_peer_that_nobody_knows(void **state) {
         kad_answer_failed(machine.kad, machine.asks[i].id, PLASM_UNREACHABLE, machine.now);
     }
     machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->status, PLASM_UNREACHABLE);
-    assert_int_equal(done_of(&machine)->failed, 3);
+    assert_int_equal(machine_done(&machine)->status, PLASM_UNREACHABLE);
+    assert_int_equal(machine_done(&machine)->failed, 3);
     machine_teardown(&machine);
 }
 
@@ -331,7 +289,7 @@ static void providing_tells_the_closest(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[3];
-    know(&machine, peers, 3);
+    machine_know(&machine, peers, 3);
     uint64_t operation;
     assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
@@ -365,95 +323,8 @@ static void providing_tells_the_closest(void **state) {
         }
     }
     machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->status, 0);
-    assert_int_equal(done_of(&machine)->count, 2);
-    machine_teardown(&machine);
-}
-
-/* Runs the machine's own announcements until `until`; all peers answer. Returns how many began. */
-static size_t run_announcements(struct machine *machine, nanos until) {
-    size_t count = 0;
-    while (machine->now < until) {
-        machine_pass(machine, until - machine->now);
-        for (int rounds = 0; machine->ask_count > 0 || machine->event_count > 0; rounds++) {
-            assert_true(rounds < 100);
-            const struct kad_event *event = machine_event(machine, KAD_OPERATION_DONE);
-            if (event != NULL && event->done.kind == KAD_PROVIDE) {
-                assert_true(event->done.is_internal);
-                count++;
-            }
-            for (size_t i = 0; i < machine->ask_count; i++) {
-                /* Every peer says what it was asked: that is an answer without peers. */
-                const struct kad_ask *ask = &machine->asks[i];
-                machine_answer_empty(machine, i, KAD_MESSAGE_FIND_NODE);
-                if (!ask->expects_answer) {
-                    kad_answer(machine->kad, ask->id, bytes_of(NULL, 0), machine->now);
-                }
-            }
-            machine_drain(machine);
-        }
-    }
-    return count;
-}
-
-static void what_is_provided_is_announced_again(void **state) {
-    (void)state;
-    struct machine machine;
-    setup(&machine);
-    struct peer_id peers[3];
-    know(&machine, peers, 3);
-    uint64_t operation;
-    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
-    machine_drain(&machine);
-    answer_all(&machine);
-    assert_int_equal(run_announcements(&machine, machine.now + 25 * NANOS_MINUTE), 0);
-    assert_int_equal(run_announcements(&machine, machine.now + 6 * NANOS_MINUTE), 1);
-    assert_in_range(run_announcements(&machine, machine.now + 5 * NANOS_HOUR), 10, 12);
-    /* Other addresses are announced soon. */
-    set_address(&machine, 2);
-    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_SECOND), 1);
-    set_address(&machine, 2); /* the same ones are not */
-    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_MINUTE), 0);
-    kad_unprovide(machine.kad, key);
-    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_HOUR), 0);
-    machine_teardown(&machine);
-}
-
-/* The first node of a network provides before there is anybody to tell. */
-static void announced_as_soon_as_there_is_somebody(void **state) {
-    (void)state;
-    struct machine machine;
-    setup(&machine);
-    uint64_t operation;
-    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
-    machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->status, PLASM_NOT_FOUND);
-    struct peer_id peers[2];
-    know(&machine, peers, 1);
-    nanos before = machine.now;
-    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_SECOND), 1);
-    /* The network has grown: those who came later are told as well, before the half hour. */
-    peers[1] = testing_peer(&machine.random);
-    machine_admit(&machine, &peers[1], NULL);
-    assert_int_equal(machine_counts(&machine).table_peers, 2);
-    assert_in_range(run_announcements(&machine, before + 2 * NANOS_MINUTE), 1, 2);
-    machine_teardown(&machine);
-}
-
-static void providing_needs_an_address(void **state) {
-    (void)state;
-    struct machine machine = {0};
-    machine_setup(&machine, KAD_SERVER, NULL);
-    struct peer_id peers[1];
-    know(&machine, peers, 1);
-    uint64_t operation;
-    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
-    machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->status, PLASM_STATE);
-    assert_int_equal(machine_counts(&machine).provided_keys, 1);
-    assert_int_equal(run_announcements(&machine, machine.now + NANOS_HOUR), 0);
-    set_address(&machine, 1);
-    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_SECOND), 1);
+    assert_int_equal(machine_done(&machine)->status, 0);
+    assert_int_equal(machine_done(&machine)->count, 2);
     machine_teardown(&machine);
 }
 
@@ -462,7 +333,7 @@ static void dead_peers_cost_a_moment(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[6];
-    know(&machine, peers, 6);
+    machine_know(&machine, peers, 6);
     uint64_t operation;
     nanos before = machine.now;
     assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
@@ -503,7 +374,7 @@ static void operations_have_a_deadline(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[1];
-    know(&machine, peers, 1);
+    machine_know(&machine, peers, 1);
     uint64_t operation;
     struct kad_options options = {.timeout = 100 * NANOS_MILLISECOND};
     assert_int_equal(kad_find_providers(machine.kad, key, &options, machine.now, &operation), 0);
@@ -512,7 +383,7 @@ static void operations_have_a_deadline(void **state) {
     nanos before = machine.now;
     machine_pass(&machine, NANOS_SECOND);
     assert_int_equal(machine.now - before, 100 * NANOS_MILLISECOND);
-    assert_int_equal(done_of(&machine)->status, PLASM_TIMEOUT);
+    assert_int_equal(machine_done(&machine)->status, PLASM_TIMEOUT);
     machine_teardown(&machine);
 }
 
@@ -521,7 +392,7 @@ static void cancelling_ends_at_once(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[3];
-    know(&machine, peers, 3);
+    machine_know(&machine, peers, 3);
     uint64_t operation;
     assert_int_equal(kad_find_providers(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
@@ -533,7 +404,7 @@ static void cancelling_ends_at_once(void **state) {
     }
     machine_drain(&machine);
     assert_int_equal(machine.event_count, 1);
-    assert_int_equal(done_of(&machine)->status, PLASM_CANCELLED);
+    assert_int_equal(machine_done(&machine)->status, PLASM_CANCELLED);
     assert_int_equal(machine_counts(&machine).requests, 0);
     machine_teardown(&machine);
 }
@@ -543,7 +414,7 @@ static void bad_answers_are_failures(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[4];
-    know(&machine, peers, 4);
+    machine_know(&machine, peers, 4);
     uint64_t operation;
     assert_int_equal(kad_find_providers(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
@@ -554,8 +425,8 @@ static void bad_answers_are_failures(void **state) {
     machine_answer_empty(&machine, 2, KAD_MESSAGE_FIND_NODE); /* not what was asked */
     machine_answer_empty(&machine, 3, KAD_MESSAGE_GET_PROVIDERS);
     machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->failed, 3);
-    assert_int_equal(done_of(&machine)->answered, 1);
+    assert_int_equal(machine_done(&machine)->failed, 3);
+    assert_int_equal(machine_done(&machine)->answered, 1);
     machine_teardown(&machine);
 }
 
@@ -564,7 +435,7 @@ static void a_new_server_helps_a_running_search(void **state) {
     struct machine machine;
     setup(&machine);
     struct peer_id peers[1];
-    know(&machine, peers, 1);
+    machine_know(&machine, peers, 1);
     uint64_t operation;
     assert_int_equal(kad_find_providers(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
@@ -643,8 +514,8 @@ static void the_best_value_wins_and_is_spread(void **state) {
     assert_true(bytes_equal_string(bytes_of(machine.value, machine.value_size), "the new one"));
     answer_value(&machine, asks[3], name, "the new one");
     machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->status, 0);
-    assert_int_equal(done_of(&machine)->count, 3);
+    assert_int_equal(machine_done(&machine)->status, 0);
+    assert_int_equal(machine_done(&machine)->count, 3);
     /* The one with the old value gets the new one, behind the scenes. */
     assert_int_equal(machine.ask_count, 1);
     assert_true(peer_id_equal(&machine.asks[0].peer, &asked[0]));
@@ -655,9 +526,9 @@ static void the_best_value_wins_and_is_spread(void **state) {
     assert_true(bytes_equal_string(request.record_value, "the new one"));
     kad_answer(machine.kad, machine.asks[0].id, bytes, machine.now);
     machine_drain(&machine);
-    assert_true(done_of(&machine)->is_internal);
-    assert_int_equal(done_of(&machine)->kind, KAD_PUT_VALUE);
-    assert_int_equal(done_of(&machine)->count, 1);
+    assert_true(machine_done(&machine)->is_internal);
+    assert_int_equal(machine_done(&machine)->kind, KAD_PUT_VALUE);
+    assert_int_equal(machine_done(&machine)->count, 1);
     machine_teardown(&machine);
 }
 
@@ -666,7 +537,7 @@ static void putting_counts_the_confirmed(void **state) {
     struct machine machine = {.namespaces = {.list = &seq, .count = 1}};
     machine_setup(&machine, KAD_SERVER, NULL);
     struct peer_id peers[3];
-    know(&machine, peers, 3);
+    machine_know(&machine, peers, 3);
     struct bytes name = BYTES_LITERAL("/seq/name");
     uint64_t operation;
     assert_int_equal(
@@ -683,52 +554,8 @@ static void putting_counts_the_confirmed(void **state) {
     machine_answer_empty(&machine, 1, KAD_MESSAGE_PUT_VALUE); /* no echo */
     kad_answer_failed(machine.kad, machine.asks[2].id, PLASM_RESET, machine.now);
     machine_drain(&machine);
-    assert_int_equal(done_of(&machine)->status, 0);
-    assert_int_equal(done_of(&machine)->count, 1);
-    machine_teardown(&machine);
-}
-
-/* A table that is not looked at for ten minutes is refreshed; a client's may be left alone. */
-static void the_table_is_refreshed(void **state) {
-    (void)state;
-    struct machine machine;
-    setup(&machine);
-    struct peer_id peers[4];
-    know(&machine, peers, 4);
-    nanos start = machine.now;
-    size_t refreshes = 0;
-    while (machine.now < start + 2 * NANOS_HOUR) {
-        machine_pass(&machine, start + 2 * NANOS_HOUR - machine.now);
-        do {
-            const struct kad_event *event = machine_event(&machine, KAD_OPERATION_DONE);
-            if (event != NULL) {
-                assert_int_equal(event->done.kind, KAD_BOOTSTRAP);
-                assert_true(event->done.is_internal);
-                assert_int_equal(event->done.status, 0);
-                refreshes++;
-            }
-            for (size_t i = 0; i < machine.ask_count; i++) {
-                machine_answer_empty(&machine, i, KAD_MESSAGE_FIND_NODE);
-            }
-            machine_drain(&machine);
-        } while (machine.ask_count > 0 || machine.event_count > 0);
-    }
-    /* Every 8.75 to 10 minutes, and once after the first peer came. */
-    assert_in_range(refreshes, 12, 15);
-    machine_teardown(&machine);
-}
-
-static void quiet_without_anything_to_do(void **state) {
-    (void)state;
-    struct machine machine = {0};
-    memory_init(&machine.memory, SIZE_MAX);
-    testing_random(&machine.random, 1);
-    struct kad_config config = {
-        .own_id = testing_peer(&machine.random), .mode = KAD_CLIENT, .random = &machine.random};
-    kad_limits_default(&config.limits);
-    config.limits.refresh_interval = NANOS_NEVER;
-    assert_int_equal(kad_new(&config, &machine.memory, 0, &machine.kad), 0);
-    assert_int_equal(kad_deadline(machine.kad), NANOS_NEVER);
+    assert_int_equal(machine_done(&machine)->status, 0);
+    assert_int_equal(machine_done(&machine)->count, 1);
     machine_teardown(&machine);
 }
 
@@ -814,9 +641,6 @@ int main(void) {
         cmocka_unit_test(find_peer_gathers_addresses),
         cmocka_unit_test(find_peer_that_nobody_knows),
         cmocka_unit_test(providing_tells_the_closest),
-        cmocka_unit_test(what_is_provided_is_announced_again),
-        cmocka_unit_test(announced_as_soon_as_there_is_somebody),
-        cmocka_unit_test(providing_needs_an_address),
         cmocka_unit_test(dead_peers_cost_a_moment),
         cmocka_unit_test(operations_have_a_deadline),
         cmocka_unit_test(cancelling_ends_at_once),
@@ -824,8 +648,6 @@ int main(void) {
         cmocka_unit_test(a_new_server_helps_a_running_search),
         cmocka_unit_test(the_best_value_wins_and_is_spread),
         cmocka_unit_test(putting_counts_the_confirmed),
-        cmocka_unit_test(the_table_is_refreshed),
-        cmocka_unit_test(quiet_without_anything_to_do),
         cmocka_unit_test(every_allocation_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,8 +21,10 @@
 /* Peers taken from one answer: closer ones (go sends the target besides its k) and providers. */
 #define KAD_ANSWER_CLOSER_MAX    24
 #define KAD_ANSWER_PROVIDERS_MAX 128
-/* Closer peers of one IP group taken from one answer (as the table's own cap). */
+/* Closer peers of one IP group taken from one answer, and that count among the closest of a lookup:
+ * as in the table. */
 #define KAD_ANSWER_PER_GROUP_MAX 3
+#define KAD_LOOKUP_PER_GROUP_MAX 3
 
 /* Addresses kept of one peer, and announced of our own. */
 #define KAD_ADDRESSES_MAX       8

@@ -155,4 +155,51 @@ static inline void machine_put_peer(struct writer *writer, enum kad_message_list
     ENSURE(put);
 }
 
+/* Sets our address, 10.9.9.<last>. */
+static inline void machine_set_address(struct machine *machine, uint8_t last) {
+    struct kad_addresses own = testing_address(&machine->own, 10, 9, 9, last);
+    struct bytes packed = kad_addresses_bytes(&own);
+    struct bytes address;
+    bool has_address = kad_address_next(&packed, &address);
+    ENSURE(has_address);
+    int error = kad_set_addresses(machine->kad, &address, 1, machine->now);
+    ENSURE(error == 0);
+}
+
+/* Makes peers members of the table. */
+static inline void machine_know(struct machine *machine, struct peer_id *ids, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        ids[i] = testing_peer(&machine->random);
+        machine_admit(machine, &ids[i], NULL);
+    }
+    ENSURE(machine_counts(machine).table_peers >= count);
+    machine_drain(machine);
+}
+
+/* How the operation that ended in the last drain did. */
+static inline const struct kad_done *machine_done(const struct machine *machine) {
+    const struct kad_event *event = machine_event(machine, KAD_OPERATION_DONE);
+    ENSURE(event != NULL);
+    return &event->done;
+}
+
+/* Answers all asks with nothing, until the operation has ended. */
+static inline void machine_answer_all(struct machine *machine) {
+    for (int rounds = 0; machine_event(machine, KAD_OPERATION_DONE) == NULL; rounds++) {
+        ENSURE(machine->ask_count > 0 && rounds < 50);
+        for (size_t i = 0; i < machine->ask_count; i++) {
+            struct bytes request = bytes_of(machine->request, machine->request_size);
+            struct kad_message message;
+            int error = kad_message_decode(request, &message);
+            ENSURE(error == 0);
+            if (machine->asks[i].expects_answer) {
+                kad_answer(machine->kad, machine->asks[i].id, request, machine->now);
+            } else {
+                kad_answer(machine->kad, machine->asks[i].id, bytes_of(NULL, 0), machine->now);
+            }
+        }
+        machine_drain(machine);
+    }
+}
+
 #endif

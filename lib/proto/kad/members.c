@@ -370,5 +370,5 @@ bool members_is_public(const struct kad *kad, const struct peer_id *id) {
     } else if (contact != NULL) {
         groups = contact->groups;
     }
-    return groups.ip4 != 0 || groups.ip6 != 0;
+    return kad_groups_any(&groups);
 }

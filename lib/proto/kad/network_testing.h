@@ -9,6 +9,7 @@
 
 #include "proto/kad/distance.h"
 #include "proto/kad/kad.h"
+#include "proto/kad/kad_testing.h"
 #include "proto/kad/message.h"
 #include "util/ensure.h"
 #include "util/heap.h"
@@ -85,9 +86,10 @@ struct network {
     nanos delay_max;
     size_t observed; /* the node whose operation `result` follows */
     struct network_result result;
-    struct hash *trace; /* of every event of every node */
-    size_t requests;    /* sent in all */
-    bool public_addresses;
+    struct hash *trace;    /* of every event of every node */
+    size_t requests;       /* sent in all */
+    bool public_addresses; /* each honest node in a network of its own, all eclipsers in one */
+    struct bytes eclipsed; /* the key that eclipsers' ids are chosen to be close to, or empty */
     struct kad_limits limits;
 };
 
@@ -119,11 +121,33 @@ static inline struct kad_peer network_peer(const struct network *network, size_t
                              .is_connected = true};
 }
 
-static inline void network_random_id(struct random *random, struct peer_id *ret_id) {
-    static const uint8_t head[] = {0x00, 0x24, 0x08, 0x01, 0x12, 0x20};
-    *ret_id = (struct peer_id){.size = sizeof(head) + 32};
-    memcpy(ret_id->bytes, head, sizeof(head));
-    random_fill(random, (struct span){ret_id->bytes + sizeof(head), 32});
+/* Of `tries` random ids the one nearest to the key. */
+static inline struct peer_id network_near_id(struct random *random, struct bytes key, int tries) {
+    struct sha256_digest target = sha256(key);
+    struct sha256_digest best = {0};
+    struct peer_id nearest = {0};
+    for (int i = 0; i < tries; i++) {
+        struct peer_id id = testing_peer(random);
+        struct sha256_digest hash = testing_hash(&id);
+        struct sha256_digest distance = kad_distance(&hash, &target);
+        if (i == 0 || kad_distance_compare(&distance, &best) < 0) {
+            best = distance;
+            nearest = id;
+        }
+    }
+    return nearest;
+}
+
+static inline void network_address(const struct network *network, enum behaviour behaviour,
+                                   size_t number, uint8_t *ip) {
+    ip[0] = network->public_addresses ? (uint8_t)(11 + number % 100) : 10;
+    ip[1] = (uint8_t)(number / 100);
+    ip[2] = (uint8_t)(number >> 8);
+    ip[3] = (uint8_t)number;
+    if (network->public_addresses && behaviour == ECLIPSE) {
+        ip[0] = 200;
+        ip[1] = 200;
+    }
 }
 
 /* Adds a node and returns its number. In the memory given, or its own when NULL. */
@@ -136,15 +160,13 @@ static inline size_t network_add(struct network *network, enum behaviour behavio
     uint8_t seed[32];
     random_fill(&network->random, (struct span){seed, sizeof(seed)});
     random_init(&node->random, seed);
-    network_random_id(&network->random, &node->id);
+    node->id = behaviour == ECLIPSE && network->eclipsed.size > 0
+                   ? network_near_id(&network->random, network->eclipsed, 2000)
+                   : testing_peer(&network->random);
     node->hash = sha256(peer_id_bytes(&node->id));
     node->behaviour = behaviour;
     node->address = (struct netaddr){.family = NETADDR_IP4, .port = 4001};
-    uint8_t *ip = node->address.ip;
-    ip[0] = network->public_addresses ? (uint8_t)(11 + number % 100) : 10;
-    ip[1] = (uint8_t)(number / 100);
-    ip[2] = (uint8_t)(number >> 8);
-    ip[3] = (uint8_t)number;
+    network_address(network, behaviour, number, node->address.ip);
     multiaddr_from_quic(&node->address, &node->multiaddr);
     struct kad_config config = {.own_id = node->id,
                                 .mode = behaviour == CLIENT ? KAD_CLIENT : KAD_SERVER,
@@ -346,26 +368,15 @@ static inline size_t network_lie(struct network *network, size_t number, size_t 
         kad_message_put_record(&writer, request->key, bytes_of(room.data, KAD_MESSAGE_SIZE_MAX));
     } else if (node->behaviour == BOGUS) {
         for (size_t i = 0; i < KAD_K; i++) {
-            /* Better than chance: of some random ids the one nearest to the key. */
-            struct sha256_digest target = sha256(request->key);
-            struct sha256_digest best = {0};
-            struct peer_id id;
-            struct peer_id candidate;
-            for (int j = 0; j < 64; j++) {
-                network_random_id(&network->random, &candidate);
-                struct sha256_digest hash = sha256(peer_id_bytes(&candidate));
-                struct sha256_digest distance = kad_distance(&hash, &target);
-                if (j == 0 || kad_distance_compare(&distance, &best) < 0) {
-                    best = distance;
-                    id = candidate;
-                }
-            }
+            struct peer_id id = network_near_id(&network->random, request->key, 64);
             network_put_peer(&writer, &id, &node->multiaddr);
         }
     } else if (node->behaviour == ECLIPSE) {
+        size_t first = (size_t)random_below(&network->random, network->count);
         for (size_t i = 0, named = 0; i < network->count && named < KAD_K; i++) {
-            if (network->nodes[i].behaviour == ECLIPSE && i != number) {
-                network_put_peer(&writer, &network->nodes[i].id, &network->nodes[i].multiaddr);
+            const struct network_node *other = &network->nodes[(first + i) % network->count];
+            if (other->behaviour == ECLIPSE && other != node) {
+                network_put_peer(&writer, &other->id, &other->multiaddr);
                 named++;
             }
         }
@@ -512,6 +523,88 @@ static inline size_t network_closest(const struct network *network, struct bytes
         }
     }
     return count;
+}
+
+/* A network of honest servers that have all joined through one another. */
+static inline void network_grow(struct network *network, size_t honest) {
+    for (size_t i = 0; i < honest; i++) {
+        size_t node = network_add(network, HONEST, NULL, NULL);
+        if (node > 0) {
+            network_join(network, node, (size_t)random_below(&network->random, node));
+        }
+    }
+}
+
+static inline struct bytes network_random_key(struct network *network, uint8_t room[34]) {
+    room[0] = 0x12;
+    room[1] = 0x20;
+    random_fill(&network->random, (struct span){room + 2, 32});
+    return bytes_of(room, 34);
+}
+
+static inline size_t network_random_node(struct network *network, enum behaviour behaviour) {
+    for (;;) {
+        size_t node = (size_t)random_below(&network->random, network->count);
+        if (network->nodes[node].behaviour == behaviour) {
+            return node;
+        }
+    }
+}
+
+static inline const struct network_result *network_find_closest(struct network *network,
+                                                                size_t node, struct bytes key) {
+    uint64_t operation;
+    int error = kad_find_closest(network->nodes[node].kad, key, NULL, network->now, &operation);
+    ENSURE(error == 0);
+    return network_finish(network, node, operation);
+}
+
+static inline const struct network_result *network_provide(struct network *network, size_t node,
+                                                           struct bytes key) {
+    uint64_t operation;
+    int error = kad_provide(network->nodes[node].kad, key, NULL, network->now, &operation);
+    ENSURE(error == 0);
+    return network_finish(network, node, operation);
+}
+
+static inline const struct network_result *
+network_find_providers(struct network *network, size_t node, struct bytes key, size_t count_max) {
+    uint64_t operation;
+    struct kad_options options = {.count_max = count_max};
+    int error =
+        kad_find_providers(network->nodes[node].kad, key, &options, network->now, &operation);
+    ENSURE(error == 0);
+    return network_finish(network, node, operation);
+}
+
+static inline bool network_has_found(const struct network_result *result,
+                                     const struct peer_id *id) {
+    for (size_t i = 0; i < result->found_count; i++) {
+        if (peer_id_equal(&result->found[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How many of the k closest honest servers the result names. */
+static inline size_t network_count_right(const struct network *network,
+                                         const struct network_result *result, struct bytes key,
+                                         size_t asker) {
+    size_t closest[KAD_K];
+    size_t count = network_closest(network, key, asker, closest, KAD_K);
+    size_t right = 0;
+    for (size_t i = 0; i < count; i++) {
+        right += network_has_found(result, &network->nodes[closest[i]].id);
+    }
+    return right;
+}
+
+/* Turns some of the honest nodes into something else. */
+static inline void network_turn(struct network *network, size_t count, enum behaviour behaviour) {
+    for (size_t i = 0; i < count; i++) {
+        network->nodes[network_random_node(network, HONEST)].behaviour = behaviour;
+    }
 }
 
 #endif

@@ -154,7 +154,8 @@ static int query_add(struct query *query, const struct peer_id *id,
     *peer = (struct query_peer){.distance = distance,
                                 .id = *id,
                                 .state = QUERY_HEARD,
-                                .addresses_size = (uint16_t)addresses.size};
+                                .addresses_size = (uint16_t)addresses.size,
+                                .groups = kad_groups_of(NULL, addresses)};
     if (from != NULL) {
         peer->hops = from->hops < UINT8_MAX ? (uint8_t)(from->hops + 1) : UINT8_MAX;
         add_source(peer, from);
@@ -269,6 +270,27 @@ nanos query_deadline(const struct query *query) {
     return nanos_add(first, straggler_time(query));
 }
 
+/* The groups of the peers that count so far. */
+struct group_tally {
+    struct kad_groups groups[QUERY_RESULT_MAX];
+    size_t count;
+};
+
+/* True when there are few of these groups yet. */
+static bool tally_allows(const struct group_tally *tally, const struct kad_groups *groups) {
+    size_t same = 0;
+    for (size_t i = 0; i < tally->count; i++) {
+        same += kad_groups_meet(&tally->groups[i], groups);
+    }
+    return same < KAD_LOOKUP_PER_GROUP_MAX;
+}
+
+static void tally_add(struct group_tally *tally, const struct kad_groups *groups) {
+    if (kad_groups_any(groups)) {
+        tally->groups[tally->count++] = *groups;
+    }
+}
+
 /* What there is to do on a path: the nearest peer that was not asked among the k that count (or
  * NULL), how many are being waited for there, and how many the path has under way in all. */
 struct path_view {
@@ -279,7 +301,9 @@ struct path_view {
 
 static struct path_view view_path(const struct query *query, size_t path) {
     struct path_view view = {0};
+    struct group_tally tally;
     size_t counted = 0;
+    tally.count = 0;
     for (size_t i = 0; i < query->size; i++) {
         struct query_peer *peer = query->peers[i];
         view.asking += peer->state == QUERY_WAITING && peer->path == path;
@@ -288,9 +312,10 @@ static struct path_view view_path(const struct query *query, size_t path) {
             continue;
         }
         enum belief belief = peer->state == QUERY_HEARD ? belief_in(peer) : BELIEF_YES;
-        if (belief == BELIEF_NO) {
+        if (belief == BELIEF_NO || !tally_allows(&tally, &peer->groups)) {
             continue;
         }
+        tally_add(&tally, &peer->groups);
         counted++;
         if (peer->state == QUERY_WAITING || belief == BELIEF_WAIT) {
             view.pending++;
@@ -372,9 +397,11 @@ size_t query_result(const struct query *query, struct query_peer *ret_peers[QUER
     size_t of_all = 0;
     size_t of_path[KAD_PATHS_MAX] = {0};
     size_t path_share = KAD_K / query->path_count;
+    struct group_tally tally;
+    tally.count = 0;
     for (size_t i = 0; i < query->size && count < QUERY_RESULT_MAX; i++) {
         struct query_peer *peer = query->peers[i];
-        if (peer->state != QUERY_ANSWERED) {
+        if (peer->state != QUERY_ANSWERED || !tally_allows(&tally, &peer->groups)) {
             continue;
         }
         bool wanted = of_all++ < KAD_K;
@@ -382,6 +409,7 @@ size_t query_result(const struct query *query, struct query_peer *ret_peers[QUER
             wanted |= on_path(peer, path) && of_path[path]++ < path_share;
         }
         if (wanted) {
+            tally_add(&tally, &peer->groups);
             ret_peers[count++] = peer;
         }
     }

@@ -9,6 +9,7 @@
 
 #include "crypto/hash.h"
 #include "identity/peer_id.h"
+#include "proto/kad/addresses.h"
 #include "proto/kad/limits.h"
 #include "util/bytes.h"
 #include "util/memory.h"
@@ -40,6 +41,7 @@ struct query_peer {
     uint16_t proven;      /* that answered, */
     uint16_t asking;      /* that are being asked */
     uint16_t addresses_size;
+    struct kad_groups groups;
     struct query_peer *sources[QUERY_SOURCES_MAX]; /* they answered, so they stay */
     nanos asked;
     uint8_t addresses[];

@@ -34,7 +34,7 @@ static void teardown(struct fixture *fixture) {
 static struct peer_id seed(struct fixture *fixture) {
     struct peer_id id = testing_peer(&fixture->random);
     struct sha256_digest hash = testing_hash(&id);
-    assert_int_equal(query_seed(&fixture->query, &id, &hash, BYTES_LITERAL("a")), 0);
+    assert_int_equal(query_seed(&fixture->query, &id, &hash, bytes_of(NULL, 0)), 0);
     return id;
 }
 
@@ -46,7 +46,7 @@ static void seeds(struct fixture *fixture, size_t count) {
 
 static struct peer_id hear(struct fixture *fixture, struct query_peer *from) {
     struct peer_id id = testing_peer(&fixture->random);
-    assert_int_equal(query_hear(&fixture->query, from, &id, BYTES_LITERAL("a")), 0);
+    assert_int_equal(query_hear(&fixture->query, from, &id, bytes_of(NULL, 0)), 0);
     return id;
 }
 
@@ -149,7 +149,7 @@ static void paths_do_not_mix(void **state) {
     size_t first = fixture.query.peers[0]->state == QUERY_HEARD ? 0 : 1;
     struct query_peer *shared = fixture.query.peers[first];
     struct query_peer *other = asked[0]->path == shared->sources[0]->path ? asked[1] : asked[0];
-    assert_int_equal(query_hear(&fixture.query, other, &shared->id, BYTES_LITERAL("b")), 0);
+    assert_int_equal(query_hear(&fixture.query, other, &shared->id, bytes_of(NULL, 0)), 0);
     assert_int_equal(shared->paths, 1u << other->path | 1u << shared->sources[0]->path);
     assert_int_equal(fixture.query.size, KAD_PATHS_MAX * 6);
     run(&fixture);
@@ -267,6 +267,41 @@ static void dead_ends_are_left(void **state) {
     teardown(&fixture);
 }
 
+/* Many identities in one network are few of the closest. */
+static void a_network_counts_a_few_times(void **state) {
+    (void)state;
+    struct fixture fixture;
+    setup(&fixture);
+    for (int i = 0; i < 60; i++) {
+        struct peer_id id = testing_peer(&fixture.random);
+        struct sha256_digest hash = testing_hash(&id);
+        struct kad_addresses addresses =
+            testing_address(&id, 192, i % 3 == 0 ? (uint8_t)i : 7, 1, 1);
+        assert_int_equal(query_seed(&fixture.query, &id, &hash, kad_addresses_bytes(&addresses)),
+                         0);
+    }
+    run(&fixture);
+    struct query_peer *result[QUERY_RESULT_MAX];
+    size_t count = query_result(&fixture.query, result);
+    const struct peer_id somebody = testing_peer(&fixture.random);
+    struct kad_addresses addresses = testing_address(&somebody, 192, 7, 9, 9);
+    struct kad_groups crowded = kad_groups_of(NULL, kad_addresses_bytes(&addresses));
+    size_t of_crowd = 0;
+    for (size_t i = 0; i < count; i++) {
+        of_crowd += kad_groups_meet(&result[i]->groups, &crowded);
+    }
+    assert_int_equal(of_crowd, KAD_LOOKUP_PER_GROUP_MAX);
+    assert_true(count >= KAD_K);
+    /* They are not all asked, either: at most a few on each path. */
+    size_t asked = 0;
+    for (size_t i = 0; i < fixture.query.size; i++) {
+        asked += fixture.query.peers[i]->state == QUERY_ANSWERED &&
+                 kad_groups_meet(&fixture.query.peers[i]->groups, &crowded);
+    }
+    assert_true(asked <= KAD_PATHS_MAX * KAD_LOOKUP_PER_GROUP_MAX);
+    teardown(&fixture);
+}
+
 static void what_is_remembered_is_bounded(void **state) {
     (void)state;
     struct fixture fixture;
@@ -338,7 +373,7 @@ static void every_allocation_may_fail(void **state) {
         for (size_t i = 0; i < 10; i++) {
             struct peer_id id = testing_peer(&fixture.random);
             struct sha256_digest hash = testing_hash(&id);
-            errors += query_seed(&fixture.query, &id, &hash, BYTES_LITERAL("a")) != 0;
+            errors += query_seed(&fixture.query, &id, &hash, bytes_of(NULL, 0)) != 0;
         }
         struct query_peer *asked[64];
         size_t count = ask_all(&fixture, 0, asked);
@@ -346,7 +381,7 @@ static void every_allocation_may_fail(void **state) {
             query_answered(&fixture.query, asked[i], 1);
             for (int j = 0; j < 5; j++) {
                 struct peer_id id = testing_peer(&fixture.random);
-                errors += query_hear(&fixture.query, asked[i], &id, BYTES_LITERAL("a")) != 0;
+                errors += query_hear(&fixture.query, asked[i], &id, bytes_of(NULL, 0)) != 0;
             }
         }
         run(&fixture);
@@ -366,6 +401,7 @@ int main(void) {
         cmocka_unit_test(few_seeds_are_dealt_out),
         cmocka_unit_test(the_silent_are_not_waited_for),
         cmocka_unit_test(dead_ends_are_left),
+        cmocka_unit_test(a_network_counts_a_few_times),
         cmocka_unit_test(what_is_remembered_is_bounded),
         cmocka_unit_test(requests_are_bounded),
         cmocka_unit_test(every_allocation_may_fail),

@@ -319,20 +319,24 @@ static void a_client_answers_nothing(void **state) {
     machine_teardown(&machine);
 }
 
-/* A peer with as many and as long addresses as we keep. */
-static void identify_large(struct machine *machine, const struct peer_id *id, uint8_t number) {
+/* As many and as long addresses as we keep, behind a relay. */
+static void large_addresses(struct machine *machine, struct multiaddr *ret_addresses,
+                            struct bytes *ret_list) {
+    for (size_t i = 0; i < KAD_ADDRESSES_MAX; i++) {
+        struct multiaddr *address = &ret_addresses[i];
+        struct peer_id relay = testing_peer(&machine->random);
+        assert_int_equal(multiaddr_parse(BYTES_LITERAL("/ip4/10.0.0.1/tcp/4001/tls/ws"), address),
+                         0);
+        assert_int_equal(multiaddr_append(address, MULTIADDR_P2P, peer_id_bytes(&relay)), 0);
+        assert_int_equal(multiaddr_append(address, MULTIADDR_P2P_CIRCUIT, bytes_of(NULL, 0)), 0);
+        ret_list[i] = multiaddr_bytes(address);
+    }
+}
+
+static void identify_large(struct machine *machine, const struct peer_id *id) {
     struct multiaddr addresses[KAD_ADDRESSES_MAX];
     struct bytes list[KAD_ADDRESSES_MAX];
-    for (size_t i = 0; i < KAD_ADDRESSES_MAX; i++) {
-        char name[53];
-        memset(name, 'a' + (int)i, sizeof(name));
-        addresses[i] = (struct multiaddr){.size = 0};
-        assert_int_equal(
-            multiaddr_append(&addresses[i], MULTIADDR_DNS4, bytes_of(name, sizeof(name))), 0);
-        uint8_t port[2] = {15, number};
-        assert_int_equal(multiaddr_append(&addresses[i], MULTIADDR_TCP, BYTES_ARRAY(port)), 0);
-        list[i] = multiaddr_bytes(&addresses[i]);
-    }
+    large_addresses(machine, addresses, list);
     struct kad_peer peer = {.id = *id,
                             .addresses = list,
                             .address_count = KAD_ADDRESSES_MAX,
@@ -350,24 +354,23 @@ static void the_largest_answer_fits(void **state) {
     (void)state;
     struct machine machine;
     setup(&machine);
-    for (uint8_t i = 0; i < 60; i++) {
+    for (int i = 0; i < 60; i++) {
         struct peer_id id = testing_peer(&machine.random);
-        identify_large(&machine, &id, i);
+        identify_large(&machine, &id);
     }
     static const uint8_t key[KAD_PROVIDER_KEY_SIZE_MAX] = {1};
     uint8_t request[1024];
-    for (uint8_t i = 0; i < 40; i++) {
+    for (int i = 0; i < 40; i++) {
         struct peer_id id = testing_peer(&machine.random);
+        struct multiaddr addresses[KAD_ADDRESSES_MAX];
+        struct bytes list[KAD_ADDRESSES_MAX];
+        large_addresses(&machine, addresses, list);
         struct writer writer = writer_of((struct span){request, sizeof(request)});
         kad_message_put_head(&writer, KAD_MESSAGE_ADD_PROVIDER, BYTES_ARRAY(key));
         size_t mark = protobuf_begin(&writer, KAD_LIST_PROVIDERS);
         protobuf_put_bytes(&writer, 1, peer_id_bytes(&id));
         for (int j = 0; j < KAD_ADDRESSES_MAX; j++) {
-            uint8_t name[53];
-            memset(name, 'a' + j, sizeof(name));
-            struct multiaddr address = {.size = 0};
-            assert_int_equal(multiaddr_append(&address, MULTIADDR_DNS4, BYTES_ARRAY(name)), 0);
-            protobuf_put_bytes(&writer, 2, multiaddr_bytes(&address));
+            protobuf_put_bytes(&writer, 2, list[j]);
         }
         protobuf_end(&writer, mark);
         struct kad_message answer;

@@ -1,0 +1,158 @@
+/* What the machine does by itself: announcing again, refreshing the table. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "proto/kad/machine_testing.h"
+
+static const struct bytes key = {.data = (const uint8_t *)"content key", .size = 11};
+
+static void setup(struct machine *machine) {
+    *machine = (struct machine){0};
+    machine_setup(machine, KAD_SERVER, NULL);
+    machine_set_address(machine, 1);
+}
+
+/* Runs the machine's own announcements until `until`; all peers answer. Returns how many began. */
+static size_t run_announcements(struct machine *machine, nanos until) {
+    size_t count = 0;
+    while (machine->now < until) {
+        machine_pass(machine, until - machine->now);
+        for (int rounds = 0; machine->ask_count > 0 || machine->event_count > 0; rounds++) {
+            assert_true(rounds < 100);
+            const struct kad_event *event = machine_event(machine, KAD_OPERATION_DONE);
+            if (event != NULL && event->done.kind == KAD_PROVIDE) {
+                assert_true(event->done.is_internal);
+                count++;
+            }
+            for (size_t i = 0; i < machine->ask_count; i++) {
+                /* Every peer says what it was asked: that is an answer without peers. */
+                const struct kad_ask *ask = &machine->asks[i];
+                machine_answer_empty(machine, i, KAD_MESSAGE_FIND_NODE);
+                if (!ask->expects_answer) {
+                    kad_answer(machine->kad, ask->id, bytes_of(NULL, 0), machine->now);
+                }
+            }
+            machine_drain(machine);
+        }
+    }
+    return count;
+}
+
+static void what_is_provided_is_announced_again(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine);
+    struct peer_id peers[3];
+    machine_know(&machine, peers, 3);
+    uint64_t operation;
+    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
+    machine_drain(&machine);
+    machine_answer_all(&machine);
+    assert_int_equal(run_announcements(&machine, machine.now + 25 * NANOS_MINUTE), 0);
+    assert_int_equal(run_announcements(&machine, machine.now + 6 * NANOS_MINUTE), 1);
+    assert_in_range(run_announcements(&machine, machine.now + 5 * NANOS_HOUR), 10, 12);
+    /* Other addresses are announced soon. */
+    machine_set_address(&machine, 2);
+    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_SECOND), 1);
+    machine_set_address(&machine, 2); /* the same ones are not */
+    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_MINUTE), 0);
+    kad_unprovide(machine.kad, key);
+    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_HOUR), 0);
+    machine_teardown(&machine);
+}
+
+/* The first node of a network provides before there is anybody to tell. */
+static void announced_as_soon_as_there_is_somebody(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine);
+    uint64_t operation;
+    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
+    machine_drain(&machine);
+    assert_int_equal(machine_done(&machine)->status, PLASM_NOT_FOUND);
+    struct peer_id peers[2];
+    machine_know(&machine, peers, 1);
+    nanos before = machine.now;
+    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_SECOND), 1);
+    /* The network has grown: those who came later are told as well, before the half hour. */
+    peers[1] = testing_peer(&machine.random);
+    machine_admit(&machine, &peers[1], NULL);
+    assert_int_equal(machine_counts(&machine).table_peers, 2);
+    assert_in_range(run_announcements(&machine, before + 2 * NANOS_MINUTE), 1, 2);
+    machine_teardown(&machine);
+}
+
+static void providing_needs_an_address(void **state) {
+    (void)state;
+    struct machine machine = {0};
+    machine_setup(&machine, KAD_SERVER, NULL);
+    struct peer_id peers[1];
+    machine_know(&machine, peers, 1);
+    uint64_t operation;
+    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
+    machine_drain(&machine);
+    assert_int_equal(machine_done(&machine)->status, PLASM_STATE);
+    assert_int_equal(machine_counts(&machine).provided_keys, 1);
+    assert_int_equal(run_announcements(&machine, machine.now + NANOS_HOUR), 0);
+    machine_set_address(&machine, 1);
+    assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_SECOND), 1);
+    machine_teardown(&machine);
+}
+
+/* A table that is not looked at for ten minutes is refreshed; a client's may be left alone. */
+static void the_table_is_refreshed(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine);
+    struct peer_id peers[4];
+    machine_know(&machine, peers, 4);
+    nanos start = machine.now;
+    size_t refreshes = 0;
+    while (machine.now < start + 2 * NANOS_HOUR) {
+        machine_pass(&machine, start + 2 * NANOS_HOUR - machine.now);
+        do {
+            const struct kad_event *event = machine_event(&machine, KAD_OPERATION_DONE);
+            if (event != NULL) {
+                assert_int_equal(event->done.kind, KAD_BOOTSTRAP);
+                assert_true(event->done.is_internal);
+                assert_int_equal(event->done.status, 0);
+                refreshes++;
+            }
+            for (size_t i = 0; i < machine.ask_count; i++) {
+                machine_answer_empty(&machine, i, KAD_MESSAGE_FIND_NODE);
+            }
+            machine_drain(&machine);
+        } while (machine.ask_count > 0 || machine.event_count > 0);
+    }
+    /* Every 8.75 to 10 minutes, and once after the first peer came. */
+    assert_in_range(refreshes, 12, 15);
+    machine_teardown(&machine);
+}
+
+static void quiet_without_anything_to_do(void **state) {
+    (void)state;
+    struct machine machine = {0};
+    memory_init(&machine.memory, SIZE_MAX);
+    testing_random(&machine.random, 1);
+    struct kad_config config = {
+        .own_id = testing_peer(&machine.random), .mode = KAD_CLIENT, .random = &machine.random};
+    kad_limits_default(&config.limits);
+    config.limits.refresh_interval = NANOS_NEVER;
+    assert_int_equal(kad_new(&config, &machine.memory, 0, &machine.kad), 0);
+    assert_int_equal(kad_deadline(machine.kad), NANOS_NEVER);
+    machine_teardown(&machine);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_provided_is_announced_again),
+        cmocka_unit_test(announced_as_soon_as_there_is_somebody),
+        cmocka_unit_test(providing_needs_an_address),
+        cmocka_unit_test(the_table_is_refreshed),
+        cmocka_unit_test(quiet_without_anything_to_do),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
