@@ -70,6 +70,7 @@ bool cli_number(const char *text, bool bytes, int64_t *ret_number);
 uint8_t *cli_read_file(const char *path, size_t *ret_size);
 
 /* Shows what the library has to say to a person, on standard error. */
+void cli_print_sentences(const json_t *list);
 void cli_print_warnings(struct plasm_client *client);
 
 /* connect.c */

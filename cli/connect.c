@@ -100,6 +100,7 @@ static int print_discovery(const struct cli_options *options, int error, const c
         (void)cli_print_event("discovery", found);
         return error == 0 ? EXIT_DONE : EXIT_FAILED;
     }
+    cli_print_sentences(json_object_get(found, "warnings"));
     for (size_t i = 0; i < json_array_size(nodes); i++) {
         print_node(json_array_get(nodes, i));
     }

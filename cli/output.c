@@ -41,11 +41,15 @@ bool cli_print_event(const char *name, json_t *members) {
     return written;
 }
 
+void cli_print_sentences(const json_t *list) {
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        (void)fprintf(stderr, "plasm: %s\n", json_string_value(json_array_get(list, i)));
+    }
+}
+
 void cli_print_warnings(struct plasm_client *client) {
     json_t *warnings = cli_parse(plasm_client_warnings(client));
-    for (size_t i = 0; i < json_array_size(warnings); i++) {
-        (void)fprintf(stderr, "plasm: %s\n", json_string_value(json_array_get(warnings, i)));
-    }
+    cli_print_sentences(warnings);
     json_decref(warnings);
 }
 

@@ -91,6 +91,9 @@ function find_workers(array $nodes, array $query): ?array
         note($exception->getMessage());
         $discovery = new Discovery([], [], 0);
     }
+    foreach ($discovery->warnings as $warning) {
+        note($warning);
+    }
     if (count($discovery) === 0) {
         echo "✗ No nodes discovered. Ensure plasmd is running on a remote host.\n";
         explain_no_nodes($discovery);

@@ -88,6 +88,8 @@ MUST_CHECK int client_connect(struct plasm_client *client, const char *node, nan
 /* Remembers who was found at an address named without a peer id, and says so once. */
 void client_trust(struct plasm_client *client, const struct multiaddr *address,
                   const struct peer_id *id);
+/* What was to be said so far, a new reference; forgets it. */
+json_t *client_take_warnings(struct plasm_client *client);
 /* Notes a connection's address for the next run. */
 void client_remember(struct plasm_client *client, const struct peer_connection *connection);
 /* Discovery with the given query, for submit without a node too. */

@@ -250,11 +250,16 @@ void plasm_client_free(struct plasm_client *client) {
     free(client);
 }
 
-const char *plasm_client_warnings(struct plasm_client *client) {
+json_t *client_take_warnings(struct plasm_client *client) {
     json_t *warnings = client->warnings != NULL ? client->warnings : json_array();
-    const char *text;
     client->warnings = NULL;
-    return client_give_json(&client->warnings_text, warnings, &text) == 0 ? text : "[]";
+    return warnings;
+}
+
+const char *plasm_client_warnings(struct plasm_client *client) {
+    const char *text;
+    int error = client_give_json(&client->warnings_text, client_take_warnings(client), &text);
+    return error == 0 ? text : "[]";
 }
 
 const char *plasm_client_peer_id(const struct plasm_client *client) {

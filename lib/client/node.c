@@ -386,10 +386,11 @@ int plasm_discover(struct plasm_client *client, const char *query_json, const ch
         json_int_t elapsed = (json_int_t)(nanos_since(host_now(), begun) / NANOS_MICROSECOND);
         json_t *tried = client_tried(client);
         add_silent(client, tried);
-        error = client_give_json(
-            &client->text,
-            json_pack("{s:o, s:o, s:I}", "nodes", nodes, "tried", tried, "elapsed_us", elapsed),
-            ret_json);
+        error = client_give_json(&client->text,
+                                 json_pack("{s:o, s:o, s:o, s:I}", "nodes", nodes, "tried", tried,
+                                           "warnings", client_take_warnings(client), "elapsed_us",
+                                           elapsed),
+                                 ret_json);
         if (error == 0 && !found) {
             error = client_fail(PLASM_NOT_FOUND,
                                 client->bootstrap_count == 0

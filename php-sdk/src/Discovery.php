@@ -15,11 +15,13 @@ final class Discovery implements \IteratorAggregate, \Countable
      * @param list<Node> $nodes
      * @param list<array{address: string, error: string}> $tried addresses that were dialled; an empty
      *                                                           error means that they answered
+     * @param list<string> $warnings sentences for a person: who was trusted on first use
      */
     public function __construct(
         public readonly array $nodes,
         public readonly array $tried,
         public readonly int $elapsedUs,
+        public readonly array $warnings = [],
     ) {
     }
 
@@ -58,7 +60,8 @@ final class Discovery implements \IteratorAggregate, \Countable
         return new self(
             array_map(Node::fromArray(...), $answer['nodes'] ?? []),
             $tried,
-            (int) ($answer['elapsed_us'] ?? 0)
+            (int) ($answer['elapsed_us'] ?? 0),
+            array_map(strval(...), array_values($answer['warnings'] ?? []))
         );
     }
 }

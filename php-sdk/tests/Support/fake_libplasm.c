@@ -97,12 +97,32 @@ const char *plasm_client_peer_id(const struct plasm_client *client) {
     return "12D3KooW";
 }
 
+const char *plasm_client_warnings(struct plasm_client *client) {
+    (void)client;
+    return "[]";
+}
+
+int plasm_client_wait(struct plasm_client *client, int timeout_ms) {
+    note("client_wait %d %d", client->number, timeout_ms);
+    return 0;
+}
+
 int plasm_discover(struct plasm_client *client, const char *query_json, const char **ret_json) {
     int error = read_error("discover.error");
     note("discover %d %s", client->number, query_json);
     const char *json = read_answer("discover");
     *ret_json = json[0] != '\0' ? json : NULL;
     return error;
+}
+
+int plasm_job_state(const struct plasm_job *job) {
+    return job->reads > 0 ? 1 : 0;
+}
+
+int plasm_submit_start(struct plasm_client *client, const char *request_json, const uint8_t *module,
+                       size_t module_size, const uint8_t *input, size_t input_size,
+                       struct plasm_job **ret_job) {
+    return plasm_submit(client, request_json, module, module_size, input, input_size, ret_job);
 }
 
 int plasm_submit(struct plasm_client *client, const char *request_json, const uint8_t *module,
