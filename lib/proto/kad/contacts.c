@@ -1,13 +1,30 @@
-/* A short list, searched from end to end. */
+/* A list in the order of age, and a map to find one. */
 #include "proto/kad/contacts.h"
 
-void contacts_init(struct contacts *contacts, struct memory *memory, size_t count_max) {
+#include "util/ensure.h"
+
+void contacts_init(struct contacts *contacts, struct memory *memory, size_t count_max,
+                   const uint64_t secret[2]) {
     *contacts = (struct contacts){.memory = memory, .count_max = count_max};
     list_init(&contacts->list);
+    map_init(&contacts->by_id, memory, secret);
+}
+
+static int add(struct contacts *contacts, struct contact *contact) {
+    int error = map_put(&contacts->by_id, &contact->by_id, peer_id_bytes(&contact->id));
+    if (error == 0) {
+        list_append(&contacts->list, &contact->node);
+    }
+    return error;
+}
+
+static void take_out(struct contacts *contacts, struct contact *contact) {
+    map_remove(&contacts->by_id, &contact->by_id);
+    list_remove(&contacts->list, &contact->node);
 }
 
 void contacts_remove(struct contacts *contacts, struct contact *contact) {
-    list_remove(&contacts->list, &contact->node);
+    take_out(contacts, contact);
     memory_put(contacts->memory, contact, sizeof(*contact) + contact->addresses_size);
 }
 
@@ -15,14 +32,11 @@ void contacts_done(struct contacts *contacts) {
     while (!list_empty(&contacts->list)) {
         contacts_remove(contacts, contacts_first(contacts));
     }
+    map_done(&contacts->by_id);
 }
 
 struct contact *contacts_find(const struct contacts *contacts, const struct peer_id *id) {
-    struct contact *contact = contacts_first(contacts);
-    while (contact != NULL && !peer_id_equal(&contact->id, id)) {
-        contact = contacts_next(contacts, contact);
-    }
-    return contact;
+    return MAP_ENTRY(map_get(&contacts->by_id, peer_id_bytes(id)), struct contact, by_id);
 }
 
 static int usefulness(bool is_server, bool is_connected) {
@@ -50,18 +64,18 @@ static bool make_room(struct contacts *contacts, int useful) {
 /* Room for other addresses: the contact moves. */
 static int contact_resize(struct contacts *contacts, struct contact *contact, size_t size,
                           struct contact **ret_contact) {
-    list_remove(&contacts->list, &contact->node);
+    take_out(contacts, contact);
     struct contact *moved =
         memory_resize(contacts->memory, contact, sizeof(*contact) + contact->addresses_size,
                       sizeof(*contact) + size);
-    if (moved == NULL) {
-        list_append(&contacts->list, &contact->node);
-        return PLASM_NO_MEMORY;
+    if (moved != NULL) {
+        moved->addresses_size = (uint16_t)size;
+        *ret_contact = moved;
     }
-    moved->addresses_size = (uint16_t)size;
-    list_append(&contacts->list, &moved->node);
-    *ret_contact = moved;
-    return 0;
+    /* It had a place in the map before, so there is one. */
+    int error = add(contacts, moved != NULL ? moved : contact);
+    ENSURE(error == 0);
+    return moved != NULL ? 0 : PLASM_NO_MEMORY;
 }
 
 static int contact_new(struct contacts *contacts, const struct peer_id *id, int useful,
@@ -76,7 +90,10 @@ static int contact_new(struct contacts *contacts, const struct peer_id *id, int 
     contact->id = *id;
     contact->check_at = NANOS_NEVER;
     contact->addresses_size = (uint16_t)addresses_size;
-    list_append(&contacts->list, &contact->node);
+    if (add(contacts, contact) != 0) {
+        memory_put(contacts->memory, contact, sizeof(*contact) + addresses_size);
+        return PLASM_NO_MEMORY;
+    }
     *ret_contact = contact;
     return 0;
 }

@@ -6,11 +6,12 @@
 #include "identity/peer_id.h"
 #include "proto/kad/addresses.h"
 #include "util/list.h"
-#include "util/memory.h"
+#include "util/map.h"
 #include "util/time.h"
 
 struct contact {
     struct list_node node;
+    struct map_node by_id;
     struct peer_id id;
     bool is_server;
     bool is_connected;
@@ -30,10 +31,13 @@ static inline struct bytes contact_addresses(const struct contact *contact) {
 struct contacts {
     struct memory *memory;
     struct list list; /* oldest first */
+    struct map by_id;
     size_t count_max;
 };
 
-void contacts_init(struct contacts *contacts, struct memory *memory, size_t count_max);
+/* `secret` as map_init's. */
+void contacts_init(struct contacts *contacts, struct memory *memory, size_t count_max,
+                   const uint64_t secret[2]);
 void contacts_done(struct contacts *contacts);
 
 struct contact *contacts_find(const struct contacts *contacts, const struct peer_id *id);

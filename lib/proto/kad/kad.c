@@ -22,7 +22,7 @@ int kad_new(const struct kad_config *config, struct memory *memory, nanos now,
     kad->own_hash = sha256(peer_id_bytes(&config->own_id));
     uint64_t secret[2] = {random_u64(kad->random), random_u64(kad->random)};
     table_init(&kad->table, memory, &kad->own_hash);
-    contacts_init(&kad->contacts, memory, kad->limits.contacts_max);
+    contacts_init(&kad->contacts, memory, kad->limits.contacts_max, secret);
     providers_init(&kad->providers, memory, &kad->limits, &kad->own_hash, secret);
     records_init(&kad->records, memory, &kad->limits, &kad->namespaces, &kad->own_hash, secret);
     list_init(&kad->provided);

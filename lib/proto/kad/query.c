@@ -140,6 +140,7 @@ static int query_add(struct query *query, const struct peer_id *id,
     struct sha256_digest distance = kad_distance(&query->target, hash);
     bool found;
     size_t place = find_place(query, &distance, &found);
+    query->is_exhausted = false;
     if (found) {
         if (from != NULL) {
             add_source(query->peers[place], from);
@@ -249,8 +250,10 @@ void query_expire(struct query *query, nanos now) {
         struct query_peer *peer = query->peers[i];
         if (peer->state == QUERY_WAITING && nanos_add(peer->asked, patience) <= now) {
             set_state(peer, QUERY_SLOW);
+            query->asking[peer->path]--;
             query->waiting--;
             query->slow++;
+            query->is_exhausted = false;
             any = true;
         }
     }
@@ -292,11 +295,10 @@ static void tally_add(struct group_tally *tally, const struct kad_groups *groups
 }
 
 /* What there is to do on a path: the nearest peer that was not asked among the k that count (or
- * NULL), how many are being waited for there, and how many the path has under way in all. */
+ * NULL), and how many of them are being waited for. */
 struct path_view {
     struct query_peer *next;
     size_t pending;
-    size_t asking;
 };
 
 static struct path_view view_path(const struct query *query, size_t path) {
@@ -304,11 +306,9 @@ static struct path_view view_path(const struct query *query, size_t path) {
     struct group_tally tally;
     size_t counted = 0;
     tally.count = 0;
-    for (size_t i = 0; i < query->size; i++) {
+    for (size_t i = 0; i < query->size && counted < KAD_K; i++) {
         struct query_peer *peer = query->peers[i];
-        view.asking += peer->state == QUERY_WAITING && peer->path == path;
-        if (!on_path(peer, path) || peer->state == QUERY_FAILED || peer->state == QUERY_SLOW ||
-            counted == KAD_K) {
+        if (!on_path(peer, path) || peer->state == QUERY_FAILED || peer->state == QUERY_SLOW) {
             continue;
         }
         enum belief belief = peer->state == QUERY_HEARD ? belief_in(peer) : BELIEF_YES;
@@ -338,32 +338,39 @@ static void ask(struct query *query, struct query_peer *peer, size_t path, nanos
     set_state(peer, QUERY_WAITING);
     peer->path = (uint8_t)path;
     peer->asked = now;
+    query->asking[path]++;
     query->waiting++;
     query->asked++;
     query->turn = path + 1;
 }
 
 struct query_peer *query_next(struct query *query, nanos now) {
+    if (query->is_exhausted) {
+        return NULL;
+    }
     size_t share = (query->window + query->path_count - 1) / query->path_count;
     for (size_t i = 0; i < query->path_count && may_ask(query); i++) {
         size_t path = (query->turn + i) % query->path_count;
-        struct path_view view = view_path(query, path);
-        if (view.next != NULL && view.asking < share) {
-            ask(query, view.next, path, now);
-            return view.next;
+        struct query_peer *next = query->asking[path] < share ? view_path(query, path).next : NULL;
+        if (next != NULL) {
+            ask(query, next, path, now);
+            return next;
         }
     }
+    query->is_exhausted = true;
     return NULL;
 }
 
 /* The peer is not asked any more. */
 static void settle(struct query *query, struct query_peer *peer, enum query_state state) {
     if (peer->state == QUERY_WAITING) {
+        query->asking[peer->path]--;
         query->waiting--;
     } else {
         ENSURE(peer->state == QUERY_SLOW);
         query->slow--;
     }
+    query->is_exhausted = false;
     set_state(peer, state);
 }
 

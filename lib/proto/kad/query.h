@@ -60,6 +60,8 @@ struct query {
     size_t capacity;
     size_t path_count;
     size_t candidates[KAD_PATHS_MAX]; /* QUERY_HEARD peers a path knows */
+    size_t asking[KAD_PATHS_MAX];     /* QUERY_WAITING peers it has asked */
+    bool is_exhausted;                /* nobody is to be asked before something changes */
     size_t seed_count;
     size_t dealt;   /* peers dealt out to the paths because there were few seeds */
     size_t turn;    /* path whose turn it is to ask */
