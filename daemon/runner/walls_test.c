@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "runner/runner_testing.h"
+#include "runner/sandbox/sandbox.h"
 
 #define NOBODY 65534
 
@@ -153,6 +154,9 @@ static void expect(const char *role, const char *walls, const char *attempt, boo
                    enum expected expected) {
     static const int codes[] = {
         [KILLED] = EXIT_SIGSYS, [REFUSED] = EXIT_REFUSED, [ALLOWED] = EXIT_ESCAPED};
+    if (SANDBOX_SANITIZED && strcmp(attempt, "takes_much_memory") == 0) {
+        return; /* RLIMIT_DATA is not set then */
+    }
     int code = try_to(role, walls, attempt, nobody);
     if (code != codes[expected]) {
         fail_msg("%s %s %s as %s: %d instead of %d", role, walls, attempt,

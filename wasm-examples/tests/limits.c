@@ -55,7 +55,7 @@ static int out_of_bounds(void) {
 
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "";
-    long number = argc > 2 ? atol(argv[2]) : 0;
+    long number = argc > 2 ? strtol(argv[2], NULL, 10) : 0;
     if (strcmp(command, "loop") == 0) {
         return loop();
     }

@@ -83,10 +83,10 @@ int main(int argc, char **argv) {
         return both();
     }
     if (strcmp(command, "count") == 0 && argc > 3) {
-        return count((size_t)atoll(argv[2]), (size_t)atoll(argv[3]));
+        return count((size_t)strtoull(argv[2], NULL, 10), (size_t)strtoull(argv[3], NULL, 10));
     }
     if (strcmp(command, "lines") == 0 && argc > 3) {
-        return lines(atoi(argv[2]), atoi(argv[3]));
+        return lines((int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
     }
     return arguments(argc, argv);
 }

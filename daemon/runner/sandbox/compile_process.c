@@ -57,6 +57,23 @@ static void on_limit(int signal) {
     answer();
 }
 
+static int catch_signals(void) {
+    /* Where the compiler has used up its stack, the handler needs another. */
+    static uint8_t stack_room[64 * 1024];
+    const stack_t stack = {.ss_sp = stack_room, .ss_size = sizeof(stack_room)};
+    struct sigaction action = {.sa_handler = on_limit, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    if (sigaltstack(&stack, NULL) != 0 || sigaction(SIGXCPU, &action, NULL) != 0 ||
+        sigaction(SIGABRT, &action, NULL) != 0 || sigaction(SIGXFSZ, &action, NULL) != 0) {
+        return PLASM_IO;
+    }
+    action.sa_flags |= SA_ONSTACK;
+    if (sigaction(SIGSEGV, &action, NULL) != 0 || sigaction(SIGBUS, &action, NULL) != 0) {
+        return PLASM_IO;
+    }
+    return 0;
+}
+
 /* The second later is for the case that the handler does not get to run. */
 static int limit_cpu(uint64_t seconds) {
     struct rlimit limit = {.rlim_cur = seconds, .rlim_max = seconds + 1};
@@ -65,19 +82,10 @@ static int limit_cpu(uint64_t seconds) {
 
 /* Limits, their handlers, seccomp. */
 static int enter(const struct runner_compile_limits *limits, int socket) {
-    /* On a stack of its own: the compiler may have used up the other. */
-    static uint8_t stack_room[64 * 1024];
-    const stack_t stack = {.ss_sp = stack_room, .ss_size = sizeof(stack_room)};
-    struct sigaction action = {.sa_handler = on_limit, .sa_flags = SA_ONSTACK | (int)SA_RESETHAND};
     process.limits = *limits;
     process.socket = socket;
-    sigemptyset(&action.sa_mask);
-    if (sigaltstack(&stack, NULL) != 0 || sigaction(SIGXCPU, &action, NULL) != 0 ||
-        sigaction(SIGABRT, &action, NULL) != 0 || sigaction(SIGXFSZ, &action, NULL) != 0 ||
-        sigaction(SIGSEGV, &action, NULL) != 0 || sigaction(SIGBUS, &action, NULL) != 0) {
-        return PLASM_IO;
-    }
-    int error = limit_cpu(limits->cpu_s_max);
+    int error = catch_signals();
+    error = error != 0 ? error : limit_cpu(limits->cpu_s_max);
     error = error != 0 ? error : sandbox_limit_data(limits->memory_bytes_max);
     error = error != 0 ? error : sandbox_limit(RLIMIT_FSIZE, limits->image_bytes_max);
     return error != 0 ? error : seccomp_enter(SECCOMP_ROLE_COMPILE);

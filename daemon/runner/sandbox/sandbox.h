@@ -14,6 +14,18 @@
 /* Whom the process becomes where it starts as root. */
 #define SANDBOX_NOBODY 65534
 
+/* Built with AddressSanitizer: gcc's and clang's way of saying so. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANDBOX_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANDBOX_SANITIZED 1
+#endif
+#endif
+#ifndef SANDBOX_SANITIZED
+#define SANDBOX_SANITIZED 0
+#endif
+
 struct sandbox_options {
     const int *keep; /* descriptors that stay open; all others are closed, 0 to 2 become /dev/null
                         unless they are among them */

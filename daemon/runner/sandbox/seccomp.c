@@ -38,7 +38,7 @@ static const struct allowed_call allowed[] = {
     {SCMP_SYS(restart_syscall), ALL},
     {SCMP_SYS(rt_sigprocmask), ALL_BUT_WAIT},
     {SCMP_SYS(rt_sigaction), ZYGOTE | COMPILE},
-    {SCMP_SYS(sigaltstack), ALL_BUT_WAIT},
+    {SCMP_SYS(sigaltstack), ALL}, /* AddressSanitizer asks at every exit */
     {SCMP_SYS(wait4), WAIT | ZYGOTE},
     /* memory; making it executable is below */
     {SCMP_SYS(munmap), ALL_BUT_WAIT},
@@ -109,19 +109,25 @@ static int add_allowed(scmp_filter_ctx context, enum seccomp_role role) {
     return error;
 }
 
+/* Allows a call where its argument number `index`, under `mask`, is `value`. */
+static int allow_if(scmp_filter_ctx context, int call, unsigned index, scmp_datum_t mask,
+                    scmp_datum_t value) {
+    const struct scmp_arg_cmp compare = {index, SCMP_CMP_MASKED_EQ, mask, value};
+    return seccomp_rule_add_array(context, SCMP_ACT_ALLOW, call, 1, &compare);
+}
+
 /* Calls that are allowed for some arguments only. */
 static int add_conditional(scmp_filter_ctx context, enum seccomp_role role) {
+    const scmp_datum_t whole = UINT64_MAX;
     if (role == SECCOMP_ROLE_WAIT) {
         return 0;
     }
     /* abort(); never a signal to end or stop another process. */
-    int error = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                                 SCMP_A2(SCMP_CMP_EQ, SIGABRT));
+    int error = allow_if(context, SCMP_SYS(tgkill), 2, whole, SIGABRT);
     const int mapping[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
     for (size_t i = 0; i < ARRAY_SIZE(mapping) && error == 0; i++) {
         if (role == SECCOMP_ROLE_RUNNER) {
-            error = seccomp_rule_add(context, SCMP_ACT_ALLOW, mapping[i], 1,
-                                     SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+            error = allow_if(context, mapping[i], 2, PROT_EXEC, 0);
         } else {
             error = seccomp_rule_add(context, SCMP_ACT_ALLOW, mapping[i], 0);
         }
@@ -129,12 +135,10 @@ static int add_conditional(scmp_filter_ctx context, enum seccomp_role role) {
     if (role == SECCOMP_ROLE_ZYGOTE && error == 0) {
         /* fork() and nothing else: no threads, no namespaces. */
         const scmp_datum_t fork_flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
-        error = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                 SCMP_A0(SCMP_CMP_EQ, fork_flags));
+        error = allow_if(context, SCMP_SYS(clone), 0, whole, fork_flags);
     }
     if (role == SECCOMP_ROLE_ZYGOTE && error == 0) {
-        error = seccomp_rule_add(context, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                                 SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG));
+        error = allow_if(context, SCMP_SYS(prctl), 0, whole, PR_SET_PDEATHSIG);
     }
     return error;
 }
