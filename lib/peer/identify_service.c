@@ -42,9 +42,13 @@ static void send_ours(struct peer_stream *stream) {
     int error = encode_ours(stream->connection, &out);
     if (error == 0) {
         error = stream_send(stream, buffer_bytes(&out), true);
-        stream->connection->told_version = stream->peer->identify_version;
     }
     buffer_done(&out);
+    if (error == 0) {
+        stream->tells = true;
+        stream->connection->telling++;
+        stream->connection->told_version = stream->peer->identify_version;
+    }
     if (error != 0) {
         stream_abort(stream, PEER_RESET_PROTOCOL);
     }
@@ -58,12 +62,6 @@ static void failed(struct peer_connection *connection, int error) {
         struct peer_event event = {
             .type = PEER_EVENT_IDENTIFIED, .connection = connection, .error = error};
         (void)peer_emit(connection->peer, &event);
-    }
-}
-
-void identify_ended(struct peer_stream *stream, int error) {
-    if (!stream->inbound && !stream->connection->identified) {
-        failed(stream->connection, error != 0 ? error : PLASM_CLOSED);
     }
 }
 
@@ -91,10 +89,11 @@ void identify_answer(struct peer_stream *stream) {
     buffer_init(&stream->in, stream->peer->memory, IDENTIFY_TOTAL_MAX);
 }
 
-/* Tells what changed since the other side heard of us last. Who has not asked yet will ask. */
+/* Tells what changed since the other side heard of us last. Who has not asked yet will ask. One
+ * message after the other: on streams side by side the older one may arrive last. */
 static void push(struct peer_connection *connection) {
     struct peer_stream *stream;
-    if (connection->takes_push && connection->told_version != 0 &&
+    if (connection->takes_push && connection->told_version != 0 && connection->telling == 0 &&
         connection->told_version != connection->peer->identify_version &&
         stream_open(connection, SERVICE_IDENTIFY_PUSH, IDENTIFY_PUSH_PROTOCOL, &stream) == 0) {
         send_ours(stream);
@@ -105,6 +104,16 @@ void identify_push_all(struct peer *peer) {
     struct peer_connection *connection = NULL;
     while ((connection = peer_connection_next(peer, connection)) != NULL) {
         push(connection);
+    }
+}
+
+void identify_ended(struct peer_stream *stream, int error) {
+    struct peer_connection *connection = stream->connection;
+    if (stream->tells) {
+        connection->telling--;
+        push(connection);
+    } else if (!stream->inbound && stream->service == SERVICE_IDENTIFY && !connection->identified) {
+        failed(connection, error != 0 ? error : PLASM_CLOSED);
     }
 }
 
@@ -211,7 +220,8 @@ static int finished(struct peer_stream *stream) {
 }
 
 void identify_data(struct peer_stream *stream, struct bytes data, bool fin) {
-    bool reads = !stream->inbound || stream->service == SERVICE_IDENTIFY_PUSH;
+    /* Who asked is told by the other side, who is pushed to by this one. */
+    bool reads = stream->inbound == (stream->service == SERVICE_IDENTIFY_PUSH);
     int error = reads ? buffer_append(&stream->in, data) : 0;
     if (error == 0 && reads && fin) {
         error = finished(stream);

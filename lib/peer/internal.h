@@ -46,6 +46,7 @@ struct peer_stream {
     struct peer_timer timer;
     enum peer_service service;
     bool inbound;
+    bool tells;   /* identify: our message is on its way */
     bool refused; /* no proposal was ours: what still comes is thrown away */
     bool input_ended;
     bool output_ended;
@@ -82,6 +83,7 @@ struct peer_connection {
     bool unreported; /* PEER_EVENT_DISCONNECTED found no place in the queue */
     int end_error;
     uint64_t told_version;  /* what we said of ourselves last; 0: nothing */
+    size_t telling;         /* streams on which that is under way */
     struct block *identify; /* parts joined */
     void *user;
 };

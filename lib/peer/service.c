@@ -50,6 +50,7 @@ void service_agreed(struct peer_stream *stream) {
 void service_ended(struct peer_stream *stream, int error) {
     switch (stream->service) {
     case SERVICE_IDENTIFY:
+    case SERVICE_IDENTIFY_PUSH:
         identify_ended(stream, error);
         break;
     case SERVICE_PING:
@@ -61,7 +62,6 @@ void service_ended(struct peer_stream *stream, int error) {
     case SERVICE_KAD:
         kad_service_ended(stream, error);
         break;
-    case SERVICE_IDENTIFY_PUSH:
     case SERVICE_APPLICATION:
     case SERVICE_NONE:
         break;

@@ -138,6 +138,7 @@ static void run(struct node *node) {
     host_wait(node->host, host_now());
     buffer_done(&input.buffer);
     commands_free(node);
+    echoes_free(node);
 }
 
 static int start(struct node *node, const struct options *options, struct signer *signer,
@@ -219,6 +220,7 @@ int main(int argc, char **argv) {
     struct node node = {.host = NULL};
     memory_init(&node.memory, SIZE_MAX);
     list_init(&node.requests);
+    list_init(&node.echoes);
     struct log_sink log = {on_log, NULL, LOG_LEVEL_DEBUG};
     char kad_protocol[KAD_NAME_MAX];
     (void)snprintf(kad_protocol, sizeof(kad_protocol), "%s/kad/1.0.0", options.prefix);

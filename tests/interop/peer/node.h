@@ -21,7 +21,7 @@ struct node {
     struct peer_id id;
     char id_text[PEER_ID_TEXT_MAX];
     struct list requests;
-    size_t echo_streams; /* served now */
+    struct list echoes; /* streams served now */
     size_t added_count;
     char *added[PROTOCOLS_ADDED_MAX]; /* names of add_protocol */
     bool quitting;
@@ -97,6 +97,8 @@ json_t *json_of_hex(struct bytes bytes);
 /* streams.c */
 /* Serves a stream that the other side opened. */
 void echo_serve(struct node *node, struct peer_stream *stream);
+/* Ends all that are served. */
+void echoes_free(struct node *node);
 
 /* identify.c */
 /* What an identify message says, as the answer of `identify`. */

@@ -14,6 +14,7 @@
 
 struct echo {
     struct speaker speaker;
+    struct list_node node_link; /* in node->echoes */
     struct node *node;
     struct peer_stream *stream;
     struct buffer pending; /* received, not taken by the stream yet */
@@ -23,7 +24,7 @@ struct echo {
 
 static void echo_free(struct echo *echo) {
     buffer_done(&echo->pending);
-    echo->node->echo_streams--;
+    list_remove(&echo->node->echoes, &echo->node_link);
     free(echo);
 }
 
@@ -74,15 +75,22 @@ static void echo_event(struct speaker *speaker, const struct peer_event *event) 
 }
 
 void echo_serve(struct node *node, struct peer_stream *stream) {
-    struct echo *echo = node->echo_streams < ECHO_STREAMS_MAX ? calloc(1, sizeof(*echo)) : NULL;
+    struct echo *echo = node->echoes.size < ECHO_STREAMS_MAX ? calloc(1, sizeof(*echo)) : NULL;
     if (echo == NULL) {
         peer_stream_close(stream, 1);
         return;
     }
-    node->echo_streams++;
     *echo = (struct echo){.speaker = {echo_event}, .node = node, .stream = stream};
     buffer_init(&echo->pending, &node->memory, SIZE_MAX);
+    list_append(&node->echoes, &echo->node_link);
     *peer_stream_user(stream) = &echo->speaker;
+}
+
+void echoes_free(struct node *node) {
+    struct list_node *link;
+    while ((link = list_first(&node->echoes)) != NULL) {
+        echo_give_up(CONTAINER_OF(link, struct echo, node_link));
+    }
 }
 
 /* --- speaking -------------------------------------------------------------------------------- */
