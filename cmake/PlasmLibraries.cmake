@@ -47,6 +47,8 @@ target_link_libraries(plasm_dep_ngtcp2_gnutls INTERFACE plasm_dep_ngtcp2 plasm_d
 plasm_dependency(uv libuv)
 plasm_dependency(jansson jansson)
 plasm_dependency(cares libcares)
+# Versions of today deprecate what Debian 12 has nothing else for.
+target_compile_definitions(plasm_dep_cares INTERFACE CARES_NO_DEPRECATED)
 if(PLASM_DAEMON)
   plasm_dependency(sqlite sqlite3)
   target_link_libraries(plasm_dep_sqlite INTERFACE m) # the archive does not say so itself

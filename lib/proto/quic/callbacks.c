@@ -38,17 +38,13 @@ static int on_path_challenge(ngtcp2_conn *ngtcp2, uint8_t *data, void *user_data
     return 0;
 }
 
-static int on_path_validated(ngtcp2_conn *ngtcp2, uint32_t flags, const ngtcp2_path *path,
-                             ngtcp2_path_validation_result result, void *user_data) {
-    (void)ngtcp2;
-    (void)flags;
-    (void)path;
-    (void)result;
-    struct quic_conn *conn = user_data;
+static int path_validated(struct quic_conn *conn) {
     conn->path_dirty = true;
     conn->next_local = (struct netaddr){0};
     return 0;
 }
+
+COMPAT_PATH_VALIDATION(on_path_validated, path_validated)
 
 static int on_new_cid(ngtcp2_conn *ngtcp2, ngtcp2_cid *cid, uint8_t *token, size_t size,
                       void *user_data) {
@@ -74,8 +70,8 @@ static int on_remove_cid(ngtcp2_conn *ngtcp2, const ngtcp2_cid *cid, void *user_
 }
 
 /* The peer's ids in use and the tokens that would reset them. */
-static int on_cid_status(ngtcp2_conn *ngtcp2, int type, uint64_t seq, const ngtcp2_cid *cid,
-                         const uint8_t *token, void *user_data) {
+static int on_cid_status(ngtcp2_conn *ngtcp2, compat_cid_status type, uint64_t seq,
+                         const ngtcp2_cid *cid, const uint8_t *token, void *user_data) {
     (void)ngtcp2;
     (void)cid;
     struct quic_conn *conn = user_data;

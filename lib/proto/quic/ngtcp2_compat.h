@@ -12,8 +12,17 @@
 #if NGTCP2_VERSION_NUM < 0x010000
 
 typedef ngtcp2_crypto_level compat_level;
+typedef int compat_cid_status;
 typedef ngtcp2_connection_close_error compat_close;
 #define COMPAT_CLOSE_APPLICATION NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION
+
+/* Defines the callback path_validation; it hands on its user data only, the rest differs. */
+#define COMPAT_PATH_VALIDATION(name, handle)                                                       \
+    static int name(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path,                    \
+                    ngtcp2_path_validation_result result, void *user_data) {                       \
+        (void)conn, (void)flags, (void)path, (void)result;                                         \
+        return handle(user_data);                                                                  \
+    }
 
 static inline void compat_close_application(compat_close *error, uint64_t code,
                                             struct bytes reason) {
@@ -60,11 +69,29 @@ static inline void compat_keep_alive(ngtcp2_conn *conn, nanos interval) {
     ngtcp2_conn_set_keep_alive_timeout(conn, interval != NANOS_NEVER ? interval : 0);
 }
 
+/* The pacer counts the bytes sent since it was last told the time, and would hold back the next
+ * packet for all of them. This makes it forget them: they seem to have been sent long ago. */
+#define COMPAT_PACER_FORGET (10 * NANOS_MINUTE)
+#define COMPAT_UNPACED_MAX  QUIC_BATCH_SIZE_MAX /* bytes sent after which to do so */
+static inline void compat_forget_sent(ngtcp2_conn *conn, nanos now) {
+    ngtcp2_conn_update_pkt_tx_time(conn, nanos_since(now, COMPAT_PACER_FORGET));
+}
+
 #else
 
 typedef ngtcp2_encryption_level compat_level;
+typedef ngtcp2_connection_id_status_type compat_cid_status;
 typedef ngtcp2_ccerr compat_close;
 #define COMPAT_CLOSE_APPLICATION NGTCP2_CCERR_TYPE_APPLICATION
+
+/* Defines the callback path_validation; it hands on its user data only, the rest differs. */
+#define COMPAT_PATH_VALIDATION(name, handle)                                                       \
+    static int name(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path,                    \
+                    const ngtcp2_path *fallback, ngtcp2_path_validation_result result,             \
+                    void *user_data) {                                                             \
+        (void)conn, (void)flags, (void)path, (void)fallback, (void)result;                         \
+        return handle(user_data);                                                                  \
+    }
 
 static inline void compat_close_application(compat_close *error, uint64_t code,
                                             struct bytes reason) {
@@ -109,6 +136,13 @@ static inline int compat_stop_stream(ngtcp2_conn *conn, int64_t id, uint64_t cod
 }
 static inline void compat_keep_alive(ngtcp2_conn *conn, nanos interval) {
     ngtcp2_conn_set_keep_alive_timeout(conn, interval);
+}
+
+/* This pacer takes no time that has passed, but it does not mind being told the time after every
+ * batch: before the round trip is known it asks for less than a millisecond. */
+#define COMPAT_UNPACED_MAX 0
+static inline void compat_forget_sent(ngtcp2_conn *conn, nanos now) {
+    ngtcp2_conn_update_pkt_tx_time(conn, now);
 }
 
 #endif

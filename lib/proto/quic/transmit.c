@@ -12,14 +12,10 @@
 #define BURST_BYTES ((size_t)12000)
 /* A paced batch holds what the path takes in this time, and no less than a burst. */
 #define QUANTUM NANOS_MILLISECOND
-/* How far back the pacer is set to forget what was sent unpaced. */
-#define PACER_FORGET (10 * NANOS_MINUTE)
 
-/* ngtcp2 counts the bytes sent since it was last told the time, and would hold back the next packet
- * for all of them. */
 static void forget_unpaced(struct quic_conn *conn, nanos now) {
     conn->unpaced_bytes = 0;
-    ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, nanos_since(now, PACER_FORGET));
+    compat_forget_sent(conn->ngtcp2, now);
     int result = ngtcp2_conn_handle_expiry(conn->ngtcp2, now);
     if (result != 0) {
         close_by_library(conn, result);
@@ -59,7 +55,7 @@ static void pace(struct quic_conn *conn, size_t size) {
         conn->pacing = true;
         forget_unpaced(conn, now);
         conn->unpaced_bytes = size;
-    } else if (!paced && conn->unpaced_bytes > QUIC_BATCH_SIZE_MAX) {
+    } else if (!paced && conn->unpaced_bytes > COMPAT_UNPACED_MAX) {
         forget_unpaced(conn, now);
     } else if (paced && conn->unpaced_bytes >= BURST_BYTES) {
         ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, now);
