@@ -256,15 +256,22 @@ static void look_up(struct core_job *job, nanos now) {
     }
 }
 
+/* Says what was tried to reach anybody at all. */
+static void fail_cut_off(struct core_job *job, nanos now) {
+    char text[CORE_TEXT_SIZE];
+    struct bytes tried = core_tried(job->core);
+    size_t size = tried.size > 0 ? tried.size - 1 : 0; /* without the last newline */
+    snprintf(text, sizeof(text), "no node could be reached: %.*s", (int)size,
+             size > 0 ? (const char *)tried.data : "");
+    bool somebody = job->core->config.bootstrap_count > 0;
+    fail(job, somebody ? PLASM_UNREACHABLE : PLASM_NOT_FOUND,
+         somebody ? text : "nobody to ask: name a node with --bootstrap or PLASM_BOOTSTRAP", now);
+}
+
 /* Nobody could be asked so far: as soon as somebody is known, look again. */
 static void wait_network(struct core_job *job, const struct peer_event *event, nanos now) {
     if (core_is_cut_off(job->core)) {
-        char text[CORE_TEXT_SIZE];
-        struct bytes tried = core_tried(job->core);
-        snprintf(text, sizeof(text), "no node could be reached: %.*s", (int)tried.size,
-                 (const char *)tried.data);
-        fail(job, job->core->config.bootstrap_count > 0 ? PLASM_UNREACHABLE : PLASM_NOT_FOUND, text,
-             now);
+        fail_cut_off(job, now);
     } else if (event->type == PEER_EVENT_IDENTIFIED || event->type == PEER_EVENT_CAPABILITY) {
         look_up(job, now);
     }
@@ -286,7 +293,11 @@ void job_discovered(struct core_job *job, nanos now) {
         job->times.found = now;
         offer(job, best->connection, now);
     } else if (core_discover_done(job->core)) {
-        fail(job, PLASM_NOT_FOUND, "no worker was found", now);
+        if (core_is_cut_off(job->core)) {
+            fail_cut_off(job, now);
+        } else {
+            fail(job, PLASM_NOT_FOUND, "no worker was found", now);
+        }
     }
 }
 
