@@ -41,16 +41,50 @@ struct peer_connection *peer_connection_to(struct peer *peer, const struct peer_
     return known != NULL ? known_peer_connection(known) : NULL;
 }
 
-static bool remote_ip(const struct multiaddr *address, struct multiaddr_part *ret_part) {
-    struct cursor cursor = cursor_of(multiaddr_bytes(address));
-    return multiaddr_next(&cursor, ret_part) &&
-           (ret_part->code == MULTIADDR_IP4 || ret_part->code == MULTIADDR_IP6);
+/* The IP address that a remote one begins with; empty where it is none that counts. */
+static struct bytes counted_ip(const struct multiaddr *remote) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(remote));
+    struct multiaddr_part ip;
+    if (!multiaddr_next(&cursor, &ip) || (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6)) {
+        return bytes_of(NULL, 0);
+    }
+    struct netaddr address = {.family = ip.code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6};
+    memcpy(address.ip, ip.value.data, ip.value.size);
+    return netaddr_is_loopback(&address) ? bytes_of(NULL, 0) : ip.value;
 }
 
-static bool is_loopback(const struct multiaddr_part *ip) {
-    struct netaddr address = {.family = ip->code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6};
-    memcpy(address.ip, ip->value.data, ip->value.size);
-    return netaddr_is_loopback(&address);
+static struct ip_count *ip_count_get(const struct peer *peer, struct bytes ip) {
+    return MAP_ENTRY(map_get(&peer->ips, ip), struct ip_count, node);
+}
+
+/* Counts one connection more. NULL without memory. */
+static struct ip_count *ip_count_add(struct peer *peer, struct bytes ip) {
+    struct ip_count *count = ip_count_get(peer, ip);
+    if (count == NULL) {
+        count = memory_zero(peer->memory, sizeof(*count));
+        if (count == NULL) {
+            return NULL;
+        }
+        count->size = (uint8_t)ip.size;
+        memcpy(count->bytes, ip.data, ip.size);
+        if (map_put(&peer->ips, &count->node, bytes_of(count->bytes, count->size)) != 0) {
+            memory_put(peer->memory, count, sizeof(*count));
+            return NULL;
+        }
+    }
+    count->connections++;
+    return count;
+}
+
+static void ip_count_release(struct peer *peer, struct ip_count *count) {
+    if (count == NULL) {
+        return;
+    }
+    count->connections--;
+    if (count->connections == 0) {
+        map_remove(&peer->ips, &count->node);
+        memory_put(peer->memory, count, sizeof(*count));
+    }
 }
 
 /* Why a connection cannot stay, or NULL. */
@@ -66,23 +100,13 @@ static const char *refusal_of(struct peer *peer, const struct link_event *event)
     if (known != NULL && known->connections.size >= limits->connections_per_peer_max) {
         return "too many connections of this peer";
     }
-    struct multiaddr_part ip;
-    bool counted = remote_ip(&event->remote, &ip) && !is_loopback(&ip);
-    size_t inbound = 0;
-    size_t same_ip = 0;
-    for (struct list_node *node = list_first(&peer->connections); node != NULL;
-         node = list_next(&peer->connections, node)) {
-        struct peer_connection *other = CONTAINER_OF(node, struct peer_connection, node);
-        struct multiaddr_part other_ip;
-        inbound += other->inbound;
-        same_ip += counted && other->inbound && remote_ip(&other->remote, &other_ip) &&
-                   bytes_equal(ip.value, other_ip.value);
-    }
-    if (inbound >= limits->connections_inbound_max) {
+    if (peer->inbound >= limits->connections_inbound_max) {
         return "too many connections";
     }
-    return same_ip >= limits->connections_per_ip_max ? "too many connections of this address"
-                                                     : NULL;
+    const struct ip_count *same = ip_count_get(peer, counted_ip(&event->remote));
+    return same != NULL && same->connections >= limits->connections_per_ip_max
+               ? "too many connections of this address"
+               : NULL;
 }
 
 static struct peer_connection *connection_new(struct peer *peer, const struct link_event *event) {
@@ -94,9 +118,12 @@ static struct peer_connection *connection_new(struct peer *peer, const struct li
     /* Keys of unusual types are large: keep what the key needs, not the largest. */
     size_t key_size = offsetof(struct public_key, data) + event->key->size;
     struct public_key *key = memory_get(peer->memory, key_size);
-    if (connection == NULL || key == NULL) {
+    struct bytes ip = event->link->inbound ? counted_ip(&event->remote) : bytes_of(NULL, 0);
+    struct ip_count *count = ip.size > 0 ? ip_count_add(peer, ip) : NULL;
+    if (connection == NULL || key == NULL || (ip.size > 0 && count == NULL)) {
         memory_put(peer->memory, connection, sizeof(*connection));
         memory_put(peer->memory, key, key_size);
+        ip_count_release(peer, count);
         known_peer_release(peer, known);
         return NULL;
     }
@@ -105,12 +132,14 @@ static struct peer_connection *connection_new(struct peer *peer, const struct li
                                            .link = event->link,
                                            .inbound = event->link->inbound,
                                            .known = known,
+                                           .ip = count,
                                            .key = key,
                                            .remote = event->remote};
     list_init(&connection->streams);
     list_append(&peer->connections, &connection->node);
     list_append(&known->connections, &connection->sibling);
     known->handles++;
+    peer->inbound += connection->inbound;
     return connection;
 }
 
@@ -150,6 +179,9 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
     connection->ended = true;
     list_remove(&peer->connections, &connection->node);
     list_remove(&connection->known->connections, &connection->sibling);
+    peer->inbound -= connection->inbound;
+    ip_count_release(peer, connection->ip);
+    connection->ip = NULL;
     struct list_node *node;
     while ((node = list_first(&connection->streams)) != NULL) {
         stream_lost(CONTAINER_OF(node, struct peer_stream, node), error);

@@ -70,6 +70,7 @@ struct peer_connection {
     struct list_node node;    /* in peer->connections, then peer->ended_connections */
     struct list_node sibling; /* in the known peer's list */
     struct known_peer *known;
+    struct ip_count *ip; /* NULL where it does not count */
     struct public_key *key;
     struct multiaddr remote;
     struct list streams;
@@ -86,6 +87,14 @@ struct peer_connection {
     size_t telling;         /* streams on which that is under way */
     struct block *identify; /* parts joined */
     void *user;
+};
+
+/* An IP address, not a loopback one, with inbound connections. */
+struct ip_count {
+    struct map_node node;
+    size_t connections;
+    uint8_t size;
+    uint8_t bytes[16];
 };
 
 /* A peer we have connections to, or are dialling. */
@@ -156,7 +165,9 @@ struct peer {
     struct transport *transports[PEER_TRANSPORTS_MAX];
     size_t transport_turn;
     struct map known;
-    struct list connections;
+    struct list connections; /* open ones */
+    size_t inbound;          /* of them */
+    struct map ips;
     struct list ended_connections; /* freed at the next call */
     struct list ended_streams;
     struct list dials;

@@ -48,6 +48,7 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer) {
     random_init(&peer->random, config->seed);
     const uint64_t secret[2] = {random_u64(&peer->random), random_u64(&peer->random)};
     map_init(&peer->known, peer->memory, secret);
+    map_init(&peer->ips, peer->memory, secret);
     list_init(&peer->connections);
     list_init(&peer->ended_connections);
     list_init(&peer->ended_streams);
@@ -90,6 +91,7 @@ void peer_free(struct peer *peer) {
     block_unref(peer->capability);
     heap_done(&peer->timers);
     map_done(&peer->known);
+    map_done(&peer->ips);
     random_done(&peer->random);
     memory_put(peer->memory, peer, sizeof(*peer));
 }
