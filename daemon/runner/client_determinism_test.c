@@ -103,7 +103,7 @@ static void the_fuel_schedule_is_pinned(void **state) {
     start(&testing, module, &image);
     run_in(&testing, &image, 0, &answer);
     assert_string_equal(answer.output, "dlroW ,olleH");
-    assert_int_equal(answer.result.fuel, 720);
+    assert_int_equal(answer.result.fuel, 542);
     testing_image_done(&image);
     testing_stop(&testing);
     free((void *)(uintptr_t)module.data);

@@ -23,7 +23,10 @@ static wasm_config_t *config_new(enum runner_flavour flavour, bool optimise) {
     wasmtime_config_max_wasm_stack_set(config, ENGINE_STACK_BYTES_MAX);
     wasmtime_config_native_unwind_info_set(config, false);
     wasmtime_config_epoch_interruption_set(config, true);
-    wasmtime_config_memory_init_cow_set(config, false);
+    /* Maps a module's data instead of copying it, where the data is dense. Without it that is done
+     * by code that takes fuel: deterministic/1 depends on this, as much as the speed of large
+     * modules. */
+    wasmtime_config_memory_init_cow_set(config, true);
     if (flavour == RUNNER_FLAVOUR_METERED) {
         wasmtime_config_consume_fuel_set(config, true);
         wasmtime_config_cranelift_nan_canonicalization_set(config, true);

@@ -59,6 +59,27 @@ static void link_code(struct job_code *code, struct bytes image) {
     }
 }
 
+/* Makes wasmtime build the image of the module's memory, which it does at the first instantiation:
+ * later it would need system calls that a runner may not make. With its epoch over from the
+ * beginning, no function of the module's runs; how it ends makes no difference. */
+static void prepare_memory(const struct job_code *code) {
+    wasmtime_instance_t instance;
+    wasm_trap_t *trap = NULL;
+    wasmtime_store_t *store = wasmtime_store_new(code->engine->engine, NULL, NULL);
+    wasmtime_context_t *context = wasmtime_store_context(store);
+    wasmtime_store_limiter(store, -1, RUNNER_TABLE_ELEMENTS_MAX, 1, -1, 1);
+    wasmtime_context_set_epoch_deadline(context, 0);
+    wasmtime_error_t *error =
+        wasmtime_instance_pre_instantiate(code->instance_pre, context, &instance, &trap);
+    if (error != NULL) {
+        wasmtime_error_delete(error);
+    }
+    if (trap != NULL) {
+        wasm_trap_delete(trap);
+    }
+    wasmtime_store_delete(store);
+}
+
 /* Whether the file behind `fd` has that many bytes. */
 static bool file_has(int fd, uint64_t size) {
     off_t end = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1;
@@ -90,6 +111,9 @@ void job_load(const struct job_host *host, const struct runner_load *load, int i
     } else {
         ret_code->memory_min_bytes = head.memory_min_bytes;
         link_code(ret_code, rest);
+        if (ret_code->instance_pre != NULL) {
+            prepare_memory(ret_code);
+        }
     }
     munmap(image, load->image_size);
 }

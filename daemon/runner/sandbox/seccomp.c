@@ -2,6 +2,7 @@
 #include "runner/sandbox/seccomp.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -66,6 +67,7 @@ static const struct allowed_call allowed[] = {
     {SCMP_SYS(lseek), ALL_BUT_WAIT},
     {SCMP_SYS(write), ZYGOTE | COMPILE},
     {SCMP_SYS(read), ZYGOTE | COMPILE},
+    {SCMP_SYS(memfd_create), ZYGOTE}, /* the image of a module's memory */
     {SCMP_SYS(close_range), ZYGOTE},
     {SCMP_SYS(dup2), ZYGOTE},
     {SCMP_SYS(dup3), ZYGOTE},
@@ -136,6 +138,9 @@ static int add_conditional(scmp_filter_ctx context, enum seccomp_role role) {
         /* fork() and nothing else: no threads, no namespaces. */
         const scmp_datum_t fork_flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
         error = allow_if(context, SCMP_SYS(clone), 0, whole, fork_flags);
+    }
+    if (role == SECCOMP_ROLE_ZYGOTE && error == 0) {
+        error = allow_if(context, SCMP_SYS(fcntl), 1, whole, F_ADD_SEALS);
     }
     if (role == SECCOMP_ROLE_ZYGOTE && error == 0) {
         error = allow_if(context, SCMP_SYS(prctl), 0, whole, PR_SET_PDEATHSIG);
