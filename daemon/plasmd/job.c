@@ -145,8 +145,8 @@ static void conclude(struct job *job, nanos now) {
     job->phase = JOB_ENDED;
     if (sign(job, &signed_receipt) == 0) {
         daemon_log(LOG_LEVEL_INFO, "Signed receipt with Ed25519");
-        if (store_finished(worker->store, &job->owner->client, machine->manifest.job_id,
-                           buffer_bytes(&signed_receipt.json), signed_receipt.signature,
+        if (store_finished(worker->store, job->number, buffer_bytes(&signed_receipt.json),
+                           signed_receipt.signature,
                            signed_receipt.has_summary ? signed_receipt.summary : NULL) != 0) {
             daemon_log(LOG_LEVEL_ERROR, "The receipt of job %s is not stored",
                        machine->manifest.job_id);
@@ -327,6 +327,7 @@ void job_start(struct session *session, nanos now) {
     worker_limits(worker, &limits);
     struct job_limits effective;
     struct module *module = NULL;
+    int64_t number = 0;
     int error = manifest_fit(manifest, &limits, &effective, NULL);
     if (error == 0 && job_find(worker, &session->client, manifest->job_id) != NULL) {
         error = PLASM_CONFLICT;
@@ -335,9 +336,9 @@ void job_start(struct session *session, nanos now) {
         error = module_acquire(worker->modules, &manifest->module_hash, &module);
     }
     if (error == 0) {
-        error = store_accepted(worker->store, &session->client, manifest->job_id,
-                               &session->machine.manifest_hash,
-                               manifest->fetchable ? &manifest->fetch_hash : NULL, host_unix_ms());
+        error = store_accepted(
+            worker->store, &session->client, manifest->job_id, &session->machine.manifest_hash,
+            manifest->fetchable ? &manifest->fetch_hash : NULL, host_unix_ms(), &number);
     }
     struct job *job = error == 0 ? job_new(session, &effective) : NULL;
     if (job == NULL) {
@@ -351,6 +352,7 @@ void job_start(struct session *session, nanos now) {
         return;
     }
     job->module = module;
+    job->number = number;
     char hash[HASH_TEXT_SIZE];
     hash_format(&manifest->module_hash, hash);
     daemon_log(LOG_LEVEL_INFO, "Accepting job: module_hash=%s", hash);

@@ -58,6 +58,7 @@ struct job {
     bool paused;
     bool cancelled;
     int64_t started_ms;
+    int64_t number; /* the store's */
     /* Once it is over, until its output is sent: */
     bool over;
     struct runner_result result;

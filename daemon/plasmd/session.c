@@ -182,7 +182,9 @@ static bool answer_known(struct session *session, const struct job_worker_offer 
         return true;
     }
     struct store_job known;
-    if (store_find(worker->store, &session->client, job_id, &known) != 0) {
+    bool may_be_old =
+        offer->only_fetch || manifest_check_time(offer->manifest, host_unix_ms() / 1000, NULL) != 0;
+    if (store_find(worker->store, &session->client, job_id, may_be_old, &known) != 0) {
         return false;
     }
     if (!sha256_equal(&known.manifest_hash, &offer->manifest_hash)) {

@@ -11,12 +11,17 @@
 #include "plasmd/log.h"
 #include "util/ensure.h"
 
+/* Places in each half of the keys of recent jobs, a power of two: 8 bytes each, touched as used. */
+#define RECENT_PLACES (1U << 20)
+
 enum row_kind { ROW_ACCEPTED, ROW_FINISHED, ROW_TABLE };
 
 /* One row to be written. */
 struct row {
     struct row *next;
     enum row_kind kind;
+    int64_t number;
+    int64_t key;
     struct peer_id client;
     char job_id[JOB_ID_SIZE];
     struct sha256_digest manifest_hash;
@@ -28,6 +33,15 @@ struct row {
     bool has_summary;
     size_t size;
     uint8_t bytes[]; /* receipt or table */
+};
+
+/* The keys of the jobs accepted lately, so that a new offer costs no query. Two halves: the older
+ * is dropped when the newer is old enough. Full, it says so and every offer is looked up. */
+struct recent {
+    int64_t *keys[2]; /* open addressing, 0 is empty */
+    size_t count[2];
+    int64_t since_ms[2];
+    bool overrun[2];
 };
 
 struct store {
@@ -43,16 +57,76 @@ struct store {
     size_t pending;
     bool stopping;
     bool broken;
+    int64_t next_number;
+    struct recent recent;
 };
 
-/* Each entry brings the schema from its index to the next version. */
+/* Each entry brings the schema from its index to the next version. Rows are appended in order and
+ * found by a small index, so that a job touches few pages however many there are. */
 static const char *const migrations[] = {
-    "CREATE TABLE jobs (client BLOB NOT NULL, job_id TEXT NOT NULL, manifest_hash BLOB NOT NULL,"
-    " fetch_hash BLOB, accepted_ms INTEGER NOT NULL, receipt TEXT, signature BLOB, summary BLOB,"
-    " PRIMARY KEY (client, job_id)) WITHOUT ROWID;"
-    "CREATE INDEX jobs_accepted ON jobs (accepted_ms);"
+    "CREATE TABLE jobs (number INTEGER PRIMARY KEY, key INTEGER NOT NULL, client BLOB NOT NULL,"
+    " job_id TEXT NOT NULL, manifest_hash BLOB NOT NULL, fetch_hash BLOB,"
+    " accepted_ms INTEGER NOT NULL);"
+    "CREATE INDEX jobs_key ON jobs (key);"
+    "CREATE TABLE receipts (number INTEGER PRIMARY KEY, receipt TEXT NOT NULL,"
+    " signature BLOB NOT NULL, summary BLOB);"
     "CREATE TABLE blobs (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
 };
+
+/* The index's key of a client and job id; equal keys are told apart by the columns themselves. */
+static int64_t key_of(const struct peer_id *client, const char *job_id) {
+    uint8_t text[PEER_ID_SIZE_MAX + JOB_ID_SIZE];
+    memcpy(text, client->bytes, client->size);
+    memcpy(text + client->size, job_id, JOB_ID_SIZE);
+    struct sha256_digest digest = sha256(bytes_of(text, client->size + JOB_ID_SIZE));
+    int64_t key;
+    memcpy(&key, digest.bytes, sizeof(key));
+    return key != 0 ? key : 1;
+}
+
+static int64_t *recent_place(int64_t *keys, int64_t key) {
+    size_t place = (size_t)key & (RECENT_PLACES - 1);
+    while (keys[place] != 0 && keys[place] != key) {
+        place = (place + 1) & (RECENT_PLACES - 1);
+    }
+    return &keys[place];
+}
+
+static void recent_add(struct recent *recent, int64_t key, int64_t unix_ms) {
+    if (recent->keys[0] == NULL || unix_ms - recent->since_ms[0] > STORE_RECENT_S * 1000LL) {
+        int64_t *cleared = recent->keys[1];
+        recent->keys[1] = recent->keys[0];
+        recent->count[1] = recent->count[0];
+        recent->overrun[1] = recent->overrun[0];
+        recent->since_ms[1] = recent->since_ms[0];
+        if (cleared != NULL) {
+            memset(cleared, 0, RECENT_PLACES * sizeof(int64_t));
+        } else {
+            cleared = calloc(RECENT_PLACES, sizeof(int64_t));
+        }
+        recent->keys[0] = cleared;
+        recent->count[0] = 0;
+        recent->overrun[0] = cleared == NULL;
+        recent->since_ms[0] = unix_ms;
+    }
+    if (recent->overrun[0] || recent->count[0] >= RECENT_PLACES / 2) {
+        recent->overrun[0] = true;
+        return;
+    }
+    *recent_place(recent->keys[0], key) = key;
+    recent->count[0]++;
+}
+
+/* False only for a key that was certainly not added lately. */
+static bool recent_may_have(const struct recent *recent, int64_t key) {
+    for (size_t i = 0; i < 2; i++) {
+        if (recent->overrun[i] ||
+            (recent->keys[i] != NULL && *recent_place(recent->keys[i], key) != 0)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static bool execute(sqlite3 *database, const char *sql) {
     return sqlite3_exec(database, sql, NULL, NULL, NULL) == SQLITE_OK;
@@ -114,11 +188,6 @@ static void bind_blob(sqlite3_stmt *statement, int place, const void *bytes, siz
     (void)sqlite3_bind_blob(statement, place, bytes, (int)size, SQLITE_STATIC);
 }
 
-static void bind_key(sqlite3_stmt *statement, const struct peer_id *client, const char *job_id) {
-    bind_blob(statement, 1, client->bytes, client->size);
-    (void)sqlite3_bind_text(statement, 2, job_id, -1, SQLITE_STATIC);
-}
-
 static bool run(sqlite3_stmt *statement) {
     bool done = sqlite3_step(statement) == SQLITE_DONE;
     (void)sqlite3_reset(statement);
@@ -135,20 +204,23 @@ struct statements {
 static bool write_row(const struct statements *statements, const struct row *row) {
     switch (row->kind) {
     case ROW_ACCEPTED:
-        bind_key(statements->accepted, &row->client, row->job_id);
-        bind_blob(statements->accepted, 3, row->manifest_hash.bytes, SHA256_SIZE);
+        (void)sqlite3_bind_int64(statements->accepted, 1, row->number);
+        (void)sqlite3_bind_int64(statements->accepted, 2, row->key);
+        bind_blob(statements->accepted, 3, row->client.bytes, row->client.size);
+        (void)sqlite3_bind_text(statements->accepted, 4, row->job_id, -1, SQLITE_STATIC);
+        bind_blob(statements->accepted, 5, row->manifest_hash.bytes, SHA256_SIZE);
         if (row->fetchable) {
-            bind_blob(statements->accepted, 4, row->fetch_hash.bytes, SHA256_SIZE);
+            bind_blob(statements->accepted, 6, row->fetch_hash.bytes, SHA256_SIZE);
         }
-        (void)sqlite3_bind_int64(statements->accepted, 5, row->unix_ms);
+        (void)sqlite3_bind_int64(statements->accepted, 7, row->unix_ms);
         return run(statements->accepted);
     case ROW_FINISHED:
-        bind_key(statements->finished, &row->client, row->job_id);
-        (void)sqlite3_bind_text(statements->finished, 3, (const char *)row->bytes, (int)row->size,
+        (void)sqlite3_bind_int64(statements->finished, 1, row->number);
+        (void)sqlite3_bind_text(statements->finished, 2, (const char *)row->bytes, (int)row->size,
                                 SQLITE_STATIC);
-        bind_blob(statements->finished, 4, row->signature, ED25519_SIGNATURE_SIZE);
+        bind_blob(statements->finished, 3, row->signature, ED25519_SIGNATURE_SIZE);
         if (row->has_summary) {
-            bind_blob(statements->finished, 5, row->summary, ED25519_SIGNATURE_SIZE);
+            bind_blob(statements->finished, 4, row->summary, ED25519_SIGNATURE_SIZE);
         }
         return run(statements->finished);
     case ROW_TABLE:
@@ -181,14 +253,10 @@ static bool write_batch(struct store *store, const struct statements *statements
 }
 
 static bool prepare(struct store *store, struct statements *statements) {
-    return sqlite3_prepare_v2(store->database,
-                              "INSERT OR IGNORE INTO jobs (client, job_id, manifest_hash, "
-                              "fetch_hash, accepted_ms) VALUES (?, ?, ?, ?, ?)",
-                              -1, &statements->accepted, NULL) == SQLITE_OK &&
-           sqlite3_prepare_v2(store->database,
-                              "UPDATE jobs SET receipt = ?3, signature = ?4, summary = ?5 WHERE "
-                              "client = ?1 AND job_id = ?2",
-                              -1, &statements->finished, NULL) == SQLITE_OK &&
+    return sqlite3_prepare_v2(store->database, "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)", -1,
+                              &statements->accepted, NULL) == SQLITE_OK &&
+           sqlite3_prepare_v2(store->database, "INSERT INTO receipts VALUES (?, ?, ?, ?)", -1,
+                              &statements->finished, NULL) == SQLITE_OK &&
            sqlite3_prepare_v2(store->database,
                               "INSERT OR REPLACE INTO blobs VALUES ('routing_table', ?)", -1,
                               &statements->table, NULL) == SQLITE_OK;
@@ -247,16 +315,58 @@ static void *write_rows(void *context) {
     return NULL;
 }
 
+static void store_free(struct store *store) {
+    (void)sqlite3_finalize(store->find);
+    (void)sqlite3_close(store->reader);
+    (void)sqlite3_close(store->database);
+    free(store->recent.keys[0]);
+    free(store->recent.keys[1]);
+    free(store);
+}
+
+/* Numbers go on where they ended, and what was accepted lately is known. */
+static bool load_recent(struct store *store) {
+    sqlite3_stmt *statement = NULL;
+    store->next_number = 1;
+    bool good = sqlite3_prepare_v2(store->reader, "SELECT max(number) FROM jobs", -1, &statement,
+                                   NULL) == SQLITE_OK &&
+                sqlite3_step(statement) == SQLITE_ROW;
+    if (good) {
+        store->next_number = sqlite3_column_int64(statement, 0) + 1;
+    }
+    (void)sqlite3_finalize(statement);
+    statement = NULL;
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t now_ms = (int64_t)now.tv_sec * 1000;
+    /* From the newest on: numbers are in the order of acceptance. */
+    good = good && sqlite3_prepare_v2(store->reader,
+                                      "SELECT key, accepted_ms FROM jobs ORDER BY number DESC", -1,
+                                      &statement, NULL) == SQLITE_OK;
+    while (good && sqlite3_step(statement) == SQLITE_ROW &&
+           sqlite3_column_int64(statement, 1) > now_ms - STORE_RECENT_S * 1000LL) {
+        recent_add(&store->recent, sqlite3_column_int64(statement, 0), now_ms);
+    }
+    (void)sqlite3_finalize(statement);
+    return good;
+}
+
 bool store_open(const char *path, struct store **ret_store, char *fault, size_t fault_size) {
     struct store *store = calloc(1, sizeof(*store));
     ENSURE(store != NULL);
     bool opened = open_database(path, &store->database, fault, fault_size) &&
                   migrate(store->database, fault, fault_size) &&
                   open_database(path, &store->reader, fault, fault_size);
-    if (opened && sqlite3_prepare_v2(store->reader,
-                                     "SELECT manifest_hash, receipt, signature, summary, "
-                                     "fetch_hash FROM jobs WHERE client = ? AND job_id = ?",
-                                     -1, &store->find, NULL) != SQLITE_OK) {
+    if (opened &&
+        sqlite3_prepare_v2(
+            store->reader,
+            "SELECT manifest_hash, receipt, signature, summary, fetch_hash, number FROM jobs LEFT "
+            "JOIN receipts USING (number) WHERE key = ? AND client = ? AND job_id = ?",
+            -1, &store->find, NULL) != SQLITE_OK) {
+        snprintf(fault, fault_size, "%s", sqlite3_errmsg(store->reader));
+        opened = false;
+    }
+    if (opened && !load_recent(store)) {
         snprintf(fault, fault_size, "%s", sqlite3_errmsg(store->reader));
         opened = false;
     }
@@ -266,10 +376,7 @@ bool store_open(const char *path, struct store **ret_store, char *fault, size_t 
         opened = pthread_create(&store->thread, NULL, write_rows, store) == 0;
     }
     if (!opened) {
-        (void)sqlite3_finalize(store->find);
-        (void)sqlite3_close(store->reader);
-        (void)sqlite3_close(store->database);
-        free(store);
+        store_free(store);
         return false;
     }
     *ret_store = store;
@@ -287,10 +394,7 @@ void store_close(struct store *store) {
     (void)pthread_join(store->thread, NULL);
     (void)pthread_mutex_destroy(&store->mutex);
     (void)pthread_cond_destroy(&store->wake);
-    (void)sqlite3_finalize(store->find);
-    (void)sqlite3_close(store->reader);
-    (void)sqlite3_close(store->database);
-    free(store);
+    store_free(store);
 }
 
 static int put_row(struct store *store, struct row *row) {
@@ -334,9 +438,13 @@ static struct row *new_row(enum row_kind kind, struct bytes bytes) {
 
 int store_accepted(struct store *store, const struct peer_id *client, const char *job_id,
                    const struct sha256_digest *manifest_hash,
-                   const struct sha256_digest *fetch_hash, int64_t unix_ms) {
+                   const struct sha256_digest *fetch_hash, int64_t unix_ms, int64_t *ret_number) {
     struct row *row = new_row(ROW_ACCEPTED, bytes_of(NULL, 0));
+    int64_t number = store->next_number;
+    int64_t key = key_of(client, job_id);
     if (row != NULL) {
+        row->number = number;
+        row->key = key;
         row->client = *client;
         memcpy(row->job_id, job_id, JOB_ID_SIZE);
         row->manifest_hash = *manifest_hash;
@@ -346,16 +454,20 @@ int store_accepted(struct store *store, const struct peer_id *client, const char
         }
         row->unix_ms = unix_ms;
     }
-    return put_row(store, row);
+    int error = put_row(store, row);
+    if (error == 0) {
+        store->next_number++;
+        recent_add(&store->recent, key, unix_ms);
+        *ret_number = number;
+    }
+    return error;
 }
 
-int store_finished(struct store *store, const struct peer_id *client, const char *job_id,
-                   struct bytes receipt, const uint8_t signature[ED25519_SIGNATURE_SIZE],
-                   const uint8_t *summary) {
+int store_finished(struct store *store, int64_t number, struct bytes receipt,
+                   const uint8_t signature[ED25519_SIGNATURE_SIZE], const uint8_t *summary) {
     struct row *row = new_row(ROW_FINISHED, receipt);
     if (row != NULL) {
-        row->client = *client;
-        memcpy(row->job_id, job_id, JOB_ID_SIZE);
+        row->number = number;
         memcpy(row->signature, signature, ED25519_SIGNATURE_SIZE);
         row->has_summary = summary != NULL;
         if (summary != NULL) {
@@ -381,31 +493,30 @@ static bool column_digest(sqlite3_stmt *statement, int column, struct sha256_dig
 
 /* Rows not committed yet count, too: newest last. */
 static void look_through(const struct row *row, const struct peer_id *client, const char *job_id,
-                         struct store_job *job, bool *found) {
+                         struct store_job *job, int64_t *number) {
     for (; row != NULL; row = row->next) {
-        if (row->kind == ROW_TABLE || !peer_id_equal(&row->client, client) ||
-            strcmp(row->job_id, job_id) != 0) {
-            continue;
-        }
-        if (row->kind == ROW_ACCEPTED) {
-            *found = true;
+        if (row->kind == ROW_ACCEPTED && peer_id_equal(&row->client, client) &&
+            strcmp(row->job_id, job_id) == 0) {
+            *number = row->number;
             job->manifest_hash = row->manifest_hash;
             job->fetchable = row->fetchable;
             job->fetch_hash = row->fetch_hash;
-            continue;
+        } else if (row->kind == ROW_FINISHED && row->number == *number) {
+            free(job->receipt);
+            job->receipt = strndup((const char *)row->bytes, row->size);
+            job->finished = job->receipt != NULL;
+            memcpy(job->signature, row->signature, ED25519_SIGNATURE_SIZE);
+            job->has_summary = row->has_summary;
+            memcpy(job->summary, row->summary, ED25519_SIGNATURE_SIZE);
         }
-        free(job->receipt);
-        job->receipt = strndup((const char *)row->bytes, row->size);
-        job->finished = job->receipt != NULL;
-        memcpy(job->signature, row->signature, ED25519_SIGNATURE_SIZE);
-        job->has_summary = row->has_summary;
-        memcpy(job->summary, row->summary, ED25519_SIGNATURE_SIZE);
     }
 }
 
 static bool find_committed(struct store *store, const struct peer_id *client, const char *job_id,
-                           struct store_job *job) {
-    bind_key(store->find, client, job_id);
+                           struct store_job *job, int64_t *number) {
+    (void)sqlite3_bind_int64(store->find, 1, key_of(client, job_id));
+    bind_blob(store->find, 2, client->bytes, client->size);
+    (void)sqlite3_bind_text(store->find, 3, job_id, -1, SQLITE_STATIC);
     bool found = sqlite3_step(store->find) == SQLITE_ROW &&
                  column_digest(store->find, 0, &job->manifest_hash);
     const char *receipt = found ? (const char *)sqlite3_column_text(store->find, 1) : NULL;
@@ -419,19 +530,24 @@ static bool find_committed(struct store *store, const struct peer_id *client, co
         }
     }
     job->fetchable = found && column_digest(store->find, 4, &job->fetch_hash);
+    *number = found ? sqlite3_column_int64(store->find, 5) : 0;
     (void)sqlite3_reset(store->find);
     return found;
 }
 
 int store_find(struct store *store, const struct peer_id *client, const char *job_id,
-               struct store_job *ret_job) {
+               bool may_be_old, struct store_job *ret_job) {
+    if (!may_be_old && !recent_may_have(&store->recent, key_of(client, job_id))) {
+        return PLASM_NOT_FOUND;
+    }
     struct store_job job = {.finished = false};
+    int64_t number = 0; /* none has it */
     (void)pthread_mutex_lock(&store->mutex);
-    bool found = find_committed(store, client, job_id, &job);
-    look_through(store->writing, client, job_id, &job, &found);
-    look_through(store->first, client, job_id, &job, &found);
+    bool found = find_committed(store, client, job_id, &job, &number);
+    look_through(store->writing, client, job_id, &job, &number);
+    look_through(store->first, client, job_id, &job, &number);
     (void)pthread_mutex_unlock(&store->mutex);
-    if (!found) {
+    if (!found && number == 0) {
         store_job_done(&job);
         return PLASM_NOT_FOUND;
     }

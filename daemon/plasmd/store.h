@@ -9,6 +9,9 @@
 
 struct store;
 
+/* An offer's manifest expires at most an hour ahead, give or take the clocks: what was accepted
+ * longer ago is known to be old by its manifest. */
+#define STORE_RECENT_S (MANIFEST_AHEAD_S + 2 * MANIFEST_SKEW_S)
 /* Longest time an acknowledged write waits for its batch. */
 #define STORE_BATCH_MS 20
 /* Rows waiting to be written; when it is full the store says so and no job is accepted. */
@@ -32,18 +35,22 @@ struct store_job {
     bool fetchable;
 };
 
-/* The job a client offered before under this id. PLASM_NOT_FOUND, PLASM_IO. */
+/* The job a client offered before under this id. `may_be_old` false: the caller knows that it
+ * cannot have been accepted more than STORE_RECENT_S ago, so that memory has the answer for a new
+ * one. PLASM_NOT_FOUND, PLASM_IO. */
 int store_find(struct store *store, const struct peer_id *client, const char *job_id,
-               struct store_job *ret_job);
+               bool may_be_old, struct store_job *ret_job);
 void store_job_done(struct store_job *job);
 
-/* Notes that a job was accepted. PLASM_LIMIT: the disk does not keep up, or failed. */
+/* Notes that a job was accepted; *ret_number is the store's name for it. PLASM_LIMIT: the disk does
+ * not keep up, or failed. */
 MUST_CHECK int store_accepted(struct store *store, const struct peer_id *client, const char *job_id,
                               const struct sha256_digest *manifest_hash,
-                              const struct sha256_digest *fetch_hash, int64_t unix_ms);
+                              const struct sha256_digest *fetch_hash, int64_t unix_ms,
+                              int64_t *ret_number);
 /* Notes its receipt. `summary` may be NULL. */
-MUST_CHECK int store_finished(struct store *store, const struct peer_id *client, const char *job_id,
-                              struct bytes receipt, const uint8_t signature[ED25519_SIGNATURE_SIZE],
+MUST_CHECK int store_finished(struct store *store, int64_t number, struct bytes receipt,
+                              const uint8_t signature[ED25519_SIGNATURE_SIZE],
                               const uint8_t *summary);
 
 /* The routing table of the last run. PLASM_NOT_FOUND. Appends to `out`. */

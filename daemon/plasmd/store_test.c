@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util/testing.h"
@@ -16,6 +17,7 @@ static char fault[256];
 static const struct peer_id client = {.size = 3, .bytes = {1, 2, 3}};
 static const struct sha256_digest manifest = {.bytes = {9}};
 static const uint8_t signature[ED25519_SIGNATURE_SIZE] = {7};
+static int64_t number;
 
 static int make_directory(void **state) {
     (void)state;
@@ -51,25 +53,24 @@ static void accepted_then_finished(void **state) {
     (void)state;
     struct store *store = open_store();
     struct store_job job;
-    assert_int_equal(store_find(store, &client, JOB, &job), PLASM_NOT_FOUND);
-    assert_int_equal(store_accepted(store, &client, JOB, &manifest, NULL, 1000), 0);
-    assert_int_equal(store_find(store, &client, JOB, &job), 0); /* not committed yet */
+    assert_int_equal(store_find(store, &client, JOB, true, &job), PLASM_NOT_FOUND);
+    assert_int_equal(store_accepted(store, &client, JOB, &manifest, NULL, 1000, &number), 0);
+    assert_int_equal(store_find(store, &client, JOB, true, &job), 0); /* not committed yet */
     assert_false(job.finished);
     assert_true(sha256_equal(&job.manifest_hash, &manifest));
     store_job_done(&job);
-    assert_int_equal(
-        store_finished(store, &client, JOB, BYTES_LITERAL("{\"a\":1}"), signature, NULL), 0);
-    assert_int_equal(store_find(store, &client, JOB, &job), 0);
+    assert_int_equal(store_finished(store, number, BYTES_LITERAL("{\"a\":1}"), signature, NULL), 0);
+    assert_int_equal(store_find(store, &client, JOB, true, &job), 0);
     assert_true(job.finished);
     assert_string_equal(job.receipt, "{\"a\":1}");
     store_job_done(&job);
     struct peer_id other = client;
     other.bytes[0] = 5;
-    assert_int_equal(store_find(store, &other, JOB, &job), PLASM_NOT_FOUND);
+    assert_int_equal(store_find(store, &other, JOB, true, &job), PLASM_NOT_FOUND);
     store_close(store);
 
     store = open_store();
-    assert_int_equal(store_find(store, &client, JOB, &job), 0);
+    assert_int_equal(store_find(store, &client, JOB, true, &job), 0);
     assert_true(job.finished && !job.has_summary && !job.fetchable);
     assert_string_equal(job.receipt, "{\"a\":1}");
     assert_memory_equal(job.signature, signature, sizeof(signature));
@@ -81,11 +82,11 @@ static void an_accepted_job_without_receipt_is_lost(void **state) {
     (void)state;
     static const char id[] = "550e8400-e29b-41d4-a716-446655440001";
     struct store *store = open_store();
-    assert_int_equal(store_accepted(store, &client, id, &manifest, &manifest, 1000), 0);
+    assert_int_equal(store_accepted(store, &client, id, &manifest, &manifest, 1000, &number), 0);
     store_close(store);
     store = open_store();
     struct store_job job;
-    assert_int_equal(store_find(store, &client, id, &job), 0);
+    assert_int_equal(store_find(store, &client, id, true, &job), 0);
     assert_false(job.finished);
     assert_true(job.fetchable && sha256_equal(&job.fetch_hash, &manifest));
     store_job_done(&job);
@@ -98,19 +99,39 @@ static void many_rows_in_one_go(void **state) {
     char id[JOB_ID_SIZE];
     for (int i = 0; i < 2000; i++) {
         snprintf(id, sizeof(id), "550e8400-e29b-41d4-a716-%012d", i);
-        assert_int_equal(store_accepted(store, &client, id, &manifest, NULL, i), 0);
-        assert_int_equal(
-            store_finished(store, &client, id, BYTES_LITERAL("{}"), signature, signature), 0);
+        assert_int_equal(store_accepted(store, &client, id, &manifest, NULL, i, &number), 0);
+        assert_int_equal(store_finished(store, number, BYTES_LITERAL("{}"), signature, signature),
+                         0);
     }
     store_close(store);
     store = open_store();
     struct store_job job;
     for (int i = 0; i < 2000; i++) {
         snprintf(id, sizeof(id), "550e8400-e29b-41d4-a716-%012d", i);
-        assert_int_equal(store_find(store, &client, id, &job), 0);
+        assert_int_equal(store_find(store, &client, id, true, &job), 0);
         assert_true(job.finished && job.has_summary);
         store_job_done(&job);
     }
+    store_close(store);
+}
+
+/* What was accepted lately needs no query to be told from a new job; after a restart as well. */
+static void recent_jobs_are_known_without_a_query(void **state) {
+    (void)state;
+    static const char id[] = "550e8400-e29b-41d4-a716-446655440009";
+    static const char new_id[] = "550e8400-e29b-41d4-a716-44665544000a";
+    struct store_job job;
+    struct store *store = open_store();
+    int64_t now_ms = (int64_t)time(NULL) * 1000;
+    assert_int_equal(store_find(store, &client, id, false, &job), PLASM_NOT_FOUND);
+    assert_int_equal(store_accepted(store, &client, id, &manifest, NULL, now_ms, &number), 0);
+    assert_int_equal(store_find(store, &client, id, false, &job), 0);
+    store_job_done(&job);
+    store_close(store);
+    store = open_store();
+    assert_int_equal(store_find(store, &client, id, false, &job), 0);
+    store_job_done(&job);
+    assert_int_equal(store_find(store, &client, new_id, false, &job), PLASM_NOT_FOUND);
     store_close(store);
 }
 
@@ -153,6 +174,7 @@ int main(void) {
         cmocka_unit_test(accepted_then_finished),
         cmocka_unit_test(an_accepted_job_without_receipt_is_lost),
         cmocka_unit_test(many_rows_in_one_go),
+        cmocka_unit_test(recent_jobs_are_known_without_a_query),
         cmocka_unit_test(the_routing_table_is_kept),
         cmocka_unit_test(what_is_no_database_is_a_clear_fault),
     };
