@@ -276,7 +276,8 @@ int certificate_check(struct bytes der, int64_t unix_seconds,
     if (unix_seconds < parsed.not_before || unix_seconds > parsed.not_after) {
         return PLASM_EXPIRED;
     }
-    struct certificate_identity identity;
+    struct certificate_identity identity = {.valid_from = parsed.not_before,
+                                            .valid_to = parsed.not_after};
     error = check_self_signature(&parsed);
     if (error == 0) {
         error = check_binding(&parsed, &identity.key);

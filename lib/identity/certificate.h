@@ -16,6 +16,8 @@
 struct certificate_identity {
     struct public_key key;
     struct peer_id peer_id;
+    int64_t valid_from; /* unix seconds, both inclusive */
+    int64_t valid_to;
 };
 
 /* Checks one DER certificate: validity at `unix_seconds`, self-signature (raw TBS and SPKI slices),

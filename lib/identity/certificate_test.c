@@ -83,6 +83,7 @@ static void own_certificate(void **state) {
     assert_int_equal(certificate_check(der, TESTING_UNIX_SECONDS, &identity), 0);
     assert_true(peer_id_equal(&identity.peer_id, &id));
     assert_int_equal(identity.key.type, KEY_ED25519);
+    assert_int_equal(identity.valid_from, TESTING_UNIX_SECONDS - 3600);
     /* A clock that is half an hour behind, and the end of the validity. */
     assert_int_equal(certificate_check(der, TESTING_UNIX_SECONDS - 1800, &identity), 0);
     assert_int_equal(certificate_check(der, TESTING_UNIX_SECONDS - 3601, &identity), PLASM_EXPIRED);

@@ -292,7 +292,7 @@ void close_linger(struct quic_conn *conn) {
 }
 
 void quic_conn_close(struct quic_conn *conn, uint64_t code, const char *reason, nanos now) {
-    conn->endpoint->now = now;
+    endpoint_set_time(conn->endpoint, now);
     char text[QUIC_REASON_MAX];
     snprintf(text, sizeof(text), "%s", reason != NULL ? reason : "");
     close_by_us(conn, code == 0 ? 0 : PLASM_CLOSED, code, true, text);

@@ -102,6 +102,7 @@ void conn_remove_cid(struct quic_conn *conn, const ngtcp2_cid *cid) {
 }
 
 static void remove_ids(struct quic_conn *conn) {
+    conn->endpoint->recent = NULL;
     for (size_t i = 0; i < QUIC_CIDS_MAX; i++) {
         if (conn->cids[i].conn != NULL) {
             map_remove(&conn->endpoint->cids, &conn->cids[i].node);
@@ -175,7 +176,8 @@ static int make_client(struct quic_conn *conn, const ngtcp2_path *path,
         return PLASM_NO_MEMORY;
     }
     if (ngtcp2_conn_client_new(&conn->ngtcp2, &dcid, &scid, path, NGTCP2_PROTO_VER_V1,
-                               &callbacks_client, settings, params, &conn->mem, conn) != 0) {
+                               conn->endpoint->client_callbacks, settings, params, &conn->mem,
+                               conn) != 0) {
         conn->ngtcp2 = NULL;
         return PLASM_NO_MEMORY;
     }
@@ -451,7 +453,7 @@ int quic_dial(struct quic_endpoint *endpoint, const struct netaddr *remote,
               const struct netaddr *local, const struct peer_id *expected, nanos initial_rtt,
               nanos now, struct quic_conn **ret_conn) {
     endpoint_reap(endpoint);
-    endpoint->now = now;
+    endpoint_set_time(endpoint, now);
     struct conn_options options = {.local = local != NULL ? *local : endpoint->config.local,
                                    .remote = *remote,
                                    .expected = expected,
@@ -478,7 +480,7 @@ void quic_conn_keep_alive(struct quic_conn *conn, bool on) {
 }
 
 int quic_conn_migrate(struct quic_conn *conn, const struct netaddr *local, nanos now) {
-    conn->endpoint->now = now;
+    endpoint_set_time(conn->endpoint, now);
     if (conn->inbound || conn->state != CONN_OPEN) {
         return PLASM_STATE;
     }

@@ -75,6 +75,7 @@ int quic_endpoint_new(const struct quic_config *config, struct quic_endpoint **r
     endpoint->memory = config->memory;
     endpoint->log = config->log;
     endpoint->accept = config->accept;
+    endpoint->client_callbacks = &callbacks_client;
     random_init(&endpoint->random, config->seed);
     crypto_wipe(endpoint->config.seed, sizeof(endpoint->config.seed));
     init_maps(endpoint);
@@ -149,9 +150,17 @@ void quic_endpoint_accept(struct quic_endpoint *endpoint, bool accept) {
     endpoint->accept = accept;
 }
 
+void endpoint_set_time(struct quic_endpoint *endpoint, nanos now) {
+    endpoint->now = nanos_max(endpoint->now, now);
+}
+
 struct quic_conn *endpoint_find(struct quic_endpoint *endpoint, struct bytes cid) {
-    const struct cid_entry *entry =
-        MAP_ENTRY(map_get(&endpoint->cids, cid), struct cid_entry, node);
+    /* Datagrams come in batches of one connection. */
+    const struct cid_entry *entry = endpoint->recent;
+    if (entry == NULL || entry->conn == NULL || !bytes_equal(cid_bytes(&entry->cid), cid)) {
+        entry = MAP_ENTRY(map_get(&endpoint->cids, cid), struct cid_entry, node);
+        endpoint->recent = entry;
+    }
     return entry != NULL ? entry->conn : NULL;
 }
 
@@ -203,7 +212,7 @@ static void receive_one(struct quic_endpoint *endpoint, const struct quic_datagr
 void quic_receive(struct quic_endpoint *endpoint, const struct quic_datagram *datagram, nanos now,
                   int64_t unix_seconds) {
     endpoint_reap(endpoint);
-    endpoint->now = now;
+    endpoint_set_time(endpoint, now);
     endpoint->unix_seconds = unix_seconds;
     if (endpoint->event_count == 0) {
         endpoint->arena_used = 0;
@@ -227,8 +236,8 @@ nanos quic_deadline(const struct quic_endpoint *endpoint) {
 
 void quic_expire(struct quic_endpoint *endpoint, nanos now) {
     endpoint_reap(endpoint);
-    endpoint->now = now;
-    while (heap_deadline(&endpoint->timers) <= now) {
+    endpoint_set_time(endpoint, now);
+    while (heap_deadline(&endpoint->timers) <= endpoint->now) {
         struct quic_conn *conn =
             CONTAINER_OF(heap_first(&endpoint->timers), struct quic_conn, timer);
         if (conn->state == CONN_LINGERING) {
@@ -243,7 +252,7 @@ void quic_expire(struct quic_endpoint *endpoint, nanos now) {
 
 void quic_local_changed(struct quic_endpoint *endpoint, nanos now) {
     endpoint_reap(endpoint);
-    endpoint->now = now;
+    endpoint_set_time(endpoint, now);
     for (struct list_node *node = list_first(&endpoint->conns); node != NULL;
          node = list_next(&endpoint->conns, node)) {
         struct quic_conn *conn = CONTAINER_OF(node, struct quic_conn, node);
@@ -256,7 +265,7 @@ void quic_local_changed(struct quic_endpoint *endpoint, nanos now) {
 
 void quic_unreachable(struct quic_endpoint *endpoint, const struct netaddr *remote, nanos now) {
     endpoint_reap(endpoint);
-    endpoint->now = now;
+    endpoint_set_time(endpoint, now);
     struct list_node *node = list_first(&endpoint->conns);
     while (node != NULL) {
         struct quic_conn *conn = CONTAINER_OF(node, struct quic_conn, node);

@@ -6,6 +6,7 @@
 
 #include "crypto/random.h"
 #include "proto/quic/bucket.h"
+#include "proto/quic/certificate_cache.h"
 #include "proto/quic/frames.h"
 #include "proto/quic/ngtcp2_compat.h"
 #include "proto/quic/path.h"
@@ -99,6 +100,7 @@ struct quic_conn {
     struct list sendable; /* of them those with something to send */
     size_t state_bytes;
     size_t unpaced_bytes; /* sent since the pacer was last told */
+    nanos paced_from;     /* when they may begin to leave at the path's rate */
     nanos last_sent;
     /* How it ended. */
     int close_error;
@@ -154,12 +156,15 @@ struct quic_endpoint {
     struct memory *memory;
     const struct log_sink *log;
     struct random random;
+    const ngtcp2_callbacks *client_callbacks;
     gnutls_certificate_credentials_t credentials;
     gnutls_priority_t priority;
+    struct certificate_cache certificates;
     nanos now;
     int64_t unix_seconds;
     bool accept;
     struct map cids;
+    const struct cid_entry *recent; /* found last */
     struct map resets;
     struct heap timers;
     struct list conns;      /* open or in their handshake */
@@ -201,6 +206,8 @@ static inline struct bytes cid_bytes(const ngtcp2_cid *cid) {
     return bytes_of(cid->data, cid->datalen);
 }
 /* endpoint.c */
+/* Time as the caller tells it; it never goes back. */
+void endpoint_set_time(struct quic_endpoint *endpoint, nanos now);
 /* Frees what the caller was told to be gone, at the beginning of the next call. */
 void endpoint_reap(struct quic_endpoint *endpoint);
 struct quic_conn *endpoint_find(struct quic_endpoint *endpoint, struct bytes cid);
@@ -254,6 +261,7 @@ bool conn_add_cid(struct quic_conn *conn, const ngtcp2_cid *cid);
 void conn_remove_cid(struct quic_conn *conn, const ngtcp2_cid *cid);
 
 /* callbacks.c */
+/* A test may give an endpoint others, to play a peer that keeps no rule. */
 extern const ngtcp2_callbacks callbacks_client;
 extern const ngtcp2_callbacks callbacks_server;
 /* Reads one datagram; the result is ngtcp2's. */

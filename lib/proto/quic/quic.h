@@ -2,10 +2,10 @@
  *
  * Use: hand in datagrams with quic_receive() and time with quic_expire(); after either, and after
  * any other call, take events with quic_next_event() until it returns false, then packets with
- * quic_transmit() until it returns false, then wait for a datagram or quic_deadline().
- * Packets of one received batch are worked on one by one while events are taken, so that event
- * bytes need no copy: the bytes given to quic_receive() must stay as they are until
- * quic_next_event() has returned false.
+ * quic_transmit() until it returns false. Sending makes events too (QUIC_STREAM_WRITABLE), so begin
+ * again until neither gives anything; then wait for a datagram or quic_deadline(), which is in the
+ * past while there is something left to take. A batch of datagrams (GRO) is best given whole: what
+ * it carries of a stream comes as one event.
  *
  * Handles: a connection is valid until its QUIC_CLOSED has been taken and the next call on the
  * endpoint is made; a stream until its QUIC_STREAM_CLOSED, or the QUIC_CLOSED of its connection,
@@ -116,9 +116,8 @@ struct quic_datagram {
                             datagram */
 };
 
-/* `unix_seconds` is the time of day, for the peer's certificate. Whatever is wrong with the bytes
- * is an event of a connection or is counted and dropped. Before quic_next_event() has returned
- * false for the last one no further datagram may be given. */
+/* `unix_seconds` is the time of day, for the peer's certificate. The bytes are not needed after the
+ * call. Whatever is wrong with them is an event of a connection, or is counted and dropped. */
 void quic_receive(struct quic_endpoint *endpoint, const struct quic_datagram *datagram, nanos now,
                   int64_t unix_seconds);
 

@@ -59,8 +59,9 @@ static int verify(gnutls_session_t session) {
     if (conn->identity == NULL) {
         return refuse(conn, PLASM_NO_MEMORY, certificate_text(PLASM_NO_MEMORY));
     }
-    int error = certificate_check(bytes_of(list[0].data, list[0].size),
-                                  conn->endpoint->unix_seconds, conn->identity);
+    int error =
+        certificate_cache_check(&conn->endpoint->certificates, bytes_of(list[0].data, list[0].size),
+                                conn->endpoint->unix_seconds, conn->identity);
     if (error != 0) {
         return refuse(conn, error, certificate_text(error));
     }
@@ -71,6 +72,7 @@ static int verify(gnutls_session_t session) {
 }
 
 int tls_endpoint_init(struct quic_endpoint *endpoint, const struct certificate *certificate) {
+    certificate_cache_init(&endpoint->certificates, endpoint->memory);
     if (gnutls_priority_init(&endpoint->priority, PRIORITY, NULL) != 0 ||
         gnutls_certificate_allocate_credentials(&endpoint->credentials) != 0) {
         return PLASM_FAILED;
@@ -88,6 +90,7 @@ int tls_endpoint_init(struct quic_endpoint *endpoint, const struct certificate *
 }
 
 void tls_endpoint_done(struct quic_endpoint *endpoint) {
+    certificate_cache_done(&endpoint->certificates);
     if (endpoint->credentials != NULL) {
         gnutls_certificate_free_credentials(endpoint->credentials);
     }
@@ -123,7 +126,9 @@ static int configure(struct quic_conn *conn) {
 
 int tls_conn_init(struct quic_conn *conn) {
     unsigned flags = GNUTLS_NO_TICKETS;
-    flags |= conn->inbound ? GNUTLS_SERVER : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT;
+    /* One key share is enough: everybody has X25519, and the next would cost a key each. */
+    flags |= conn->inbound ? GNUTLS_SERVER
+                           : GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT | GNUTLS_KEY_SHARE_TOP;
     if (gnutls_init(&conn->session, flags) != 0) {
         conn->session = NULL;
         return PLASM_NO_MEMORY;

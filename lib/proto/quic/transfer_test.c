@@ -474,6 +474,68 @@ static void block_references(void **state) {
     pair_done(&pair);
 }
 
+/* Small messages wait for nothing but the path: not for acknowledgement timers, not for the pacer,
+ * also right after the handshake and after a pause. */
+static void round_trips_are_prompt(void **state) {
+    (void)state;
+    static const nanos delays[] = {20 * NANOS_MICROSECOND, NANOS_MILLISECOND,
+                                   30 * NANOS_MILLISECOND};
+    for (size_t d = 0; d < ARRAY_SIZE(delays); d++) {
+        struct pair pair;
+        begin(&pair, &the_transfer, 13);
+        pair.network.delay = delays[d];
+        the_transfer.echo = true;
+        pair_start(&pair);
+        pair_dial(&pair);
+        pair_run(&pair, 2 * delays[d]);
+        assert_int_equal(pair.sides[CLIENT].connected, 1);
+        for (size_t i = 0; i < 60; i++) {
+            struct flow *flow = open_flow(&pair, 1000);
+            pair_run(&pair, 2 * delays[d] + 10 * NANOS_MICROSECOND);
+            assert_int_equal(flow->received, 1000);
+            if (i % 20 == 19) {
+                pair_run(&pair, NANOS_SECOND);
+            }
+        }
+        pair_done(&pair);
+    }
+}
+
+static nanos burst_at;
+static size_t burst_size;
+static size_t burst_max;
+
+static bool count_burst(struct pair *pair, int from, struct quic_datagram *datagram) {
+    if (from == CLIENT) {
+        burst_size = pair->now == burst_at ? burst_size : 0;
+        burst_at = pair->now;
+        burst_size += datagram->bytes.size;
+        burst_max = burst_size > burst_max ? burst_size : burst_max;
+    }
+    return true;
+}
+
+/* On a long path large amounts leave in portions, and the path is used all the same. */
+static void bursts_are_paced(void **state) {
+    (void)state;
+    struct pair pair;
+    begin(&pair, &the_transfer, 14);
+    pair.network.delay = 30 * NANOS_MILLISECOND;
+    pair.filter = count_burst;
+    pair_start(&pair);
+    pair_connect(&pair);
+    burst_max = 0;
+    struct flow *flow = open_flow(&pair, 20 << 20);
+    pair_run(&pair, 3 * NANOS_SECOND);
+    assert_true(flow->closed || flow->fin_sent);
+    assert_int_equal(the_transfer.flows[SERVER][0].received, 20 << 20);
+    struct quic_conn_info info;
+    quic_conn_info(pair.sides[CLIENT].conn, &info);
+    assert_true(info.congestion_window_bytes > 1000000);
+    assert_true(burst_max < info.congestion_window_bytes / 30);
+    pair_done(&pair);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(small_messages),
@@ -489,6 +551,8 @@ int main(void) {
         cmocka_unit_test(stream_limit),
         cmocka_unit_test(both_sides_open),
         cmocka_unit_test(block_references),
+        cmocka_unit_test(round_trips_are_prompt),
+        cmocka_unit_test(bursts_are_paced),
     };
     return cmocka_run_group_tests(tests, pair_crypto, NULL);
 }

@@ -8,18 +8,27 @@
 #define SEGMENTS_MAX 64
 /* Pacing is for paths that have a queue somewhere: below this round trip it only costs timers. */
 #define PACED_RTT_MIN (2 * NANOS_MILLISECOND)
-/* So much may leave at once before the pacer is asked, as RFC 9002 allows at the beginning. */
+/* So much may leave at once whatever the rate, as RFC 9002 allows at the beginning. */
 #define BURST_BYTES ((size_t)12000)
-/* A paced batch holds what the path takes in this time, and no less than a burst. */
+/* Otherwise as much as the path takes in this time; ngtcp2 lets packets leave as much too early. */
 #define QUANTUM NANOS_MILLISECOND
+/* How far back the pacer is set to forget what was sent unpaced. */
+#define PACER_FORGET (10 * NANOS_MINUTE)
 
-static void forget_unpaced(struct quic_conn *conn, nanos now) {
-    conn->unpaced_bytes = 0;
-    compat_forget_sent(conn->ngtcp2, now);
-    int result = ngtcp2_conn_handle_expiry(conn->ngtcp2, now);
+/* Drops a pacing delay that is over, or as good as over: it would only wake us up. */
+static void cancel_pacing_timer(struct quic_conn *conn) {
+    int result = ngtcp2_conn_handle_expiry(conn->ngtcp2, conn->endpoint->now);
     if (result != 0) {
         close_by_library(conn, result);
     }
+}
+
+/* ngtcp2 counts the bytes sent since it was last told the time, and would hold back the next packet
+ * for all of them. */
+static void forget_unpaced(struct quic_conn *conn) {
+    conn->unpaced_bytes = 0;
+    ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, nanos_since(conn->endpoint->now, PACER_FORGET));
+    cancel_pacing_timer(conn);
 }
 
 static bool is_paced(const struct quic_conn *conn, compat_info *ret_info) {
@@ -30,36 +39,53 @@ static bool is_paced(const struct quic_conn *conn, compat_info *ret_info) {
     return compat_has_rtt(ret_info) && ret_info->smoothed_rtt >= PACED_RTT_MIN;
 }
 
-/* How much a batch may hold. */
-static size_t quantum_of(const struct quic_conn *conn, size_t room) {
-    compat_info info;
-    if (!is_paced(conn, &info)) {
-        return room;
-    }
-    uint64_t quantum = info.cwnd * QUANTUM / info.smoothed_rtt;
-    quantum = quantum > BURST_BYTES ? quantum : BURST_BYTES;
-    return quantum < room ? (size_t)quantum : room;
+/* What the path takes in `time` at 1.25 times the rate that fills it (RFC 9002, section 7.7). */
+static uint64_t bytes_in(const compat_info *info, nanos time) {
+    return info->cwnd * time / info->smoothed_rtt * 5 / 4;
 }
 
-/* After a batch has left. */
-static void pace(struct quic_conn *conn, size_t size) {
+/* How much a batch may hold. */
+static size_t quantum_of(const compat_info *info) {
+    uint64_t quantum = bytes_in(info, QUANTUM);
+    quantum = quantum > BURST_BYTES ? quantum : BURST_BYTES;
+    return quantum < QUIC_BATCH_SIZE_MAX ? (size_t)quantum : QUIC_BATCH_SIZE_MAX;
+}
+
+/* The window of time that the bytes since `paced_from` fill is over. ngtcp2 holds the next packet
+ * back until then (not acknowledgements). */
+static void close_window(struct quic_conn *conn, const compat_info *info) {
     nanos now = conn->endpoint->now;
-    compat_info info;
-    bool paced = is_paced(conn, &info);
-    if (paced && nanos_since(now, conn->last_sent) > info.smoothed_rtt) {
-        conn->pacing = false; /* idle for a round trip: a burst is fine again */
+    ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, conn->paced_from);
+    uint64_t per_quantum = bytes_in(info, QUANTUM);
+    nanos filled = QUANTUM * conn->unpaced_bytes / (per_quantum > 0 ? per_quantum : 1);
+    conn->paced_from = nanos_max(conn->paced_from + filled, now);
+    conn->unpaced_bytes = 0;
+    if (conn->paced_from <= now + QUANTUM) {
+        cancel_pacing_timer(conn);
     }
+}
+
+/* After a batch has left. `info` is NULL where nothing is paced. */
+static void pace(struct quic_conn *conn, const compat_info *info, size_t size) {
+    nanos now = conn->endpoint->now;
+    bool idle = info != NULL && nanos_since(now, conn->last_sent) > info->smoothed_rtt;
     conn->last_sent = now;
     conn->unpaced_bytes += size;
-    if (paced && !conn->pacing) {
+    if (info == NULL) {
+        conn->pacing = false;
+        if (conn->unpaced_bytes > QUIC_BATCH_SIZE_MAX) {
+            forget_unpaced(conn);
+        }
+        return;
+    }
+    if (!conn->pacing || idle) { /* a burst is fine */
         conn->pacing = true;
-        forget_unpaced(conn, now);
+        conn->paced_from = now;
+        forget_unpaced(conn);
         conn->unpaced_bytes = size;
-    } else if (!paced && conn->unpaced_bytes > COMPAT_UNPACED_MAX) {
-        forget_unpaced(conn, now);
-    } else if (paced && conn->unpaced_bytes >= BURST_BYTES) {
-        ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, now);
-        conn->unpaced_bytes = 0;
+    }
+    if (conn->ngtcp2 != NULL && conn->unpaced_bytes >= quantum_of(info)) {
+        close_window(conn, info);
     }
 }
 
@@ -161,54 +187,58 @@ static ngtcp2_ssize write_packet(struct quic_conn *conn, ngtcp2_path *path, ngtc
     }
 }
 
-/* Where and how a packet goes, as far as a batch has to be alike. */
-static bool same_way(const struct quic_packet *a, const struct quic_packet *b) {
-    return a->ecn == b->ecn && netaddr_equal(&a->remote, &b->remote) &&
-           netaddr_equal(&a->local, &b->local);
+static bool same_sockaddr(const ngtcp2_addr *a, const ngtcp2_addr *b) {
+    return a->addrlen == b->addrlen && memcmp(a->addr, b->addr, a->addrlen) == 0;
 }
 
-static void keep_pending(struct quic_endpoint *endpoint, const struct quic_packet *packet,
-                         const uint8_t *bytes) {
-    memcpy(endpoint->pending_bytes, bytes, packet->size);
-    endpoint->pending = *packet;
+/* A packet that has to travel alone. */
+static void keep_pending(struct quic_endpoint *endpoint, const struct quic_path *path, uint8_t ecn,
+                         struct bytes bytes) {
+    memcpy(endpoint->pending_bytes, bytes.data, bytes.size);
+    endpoint->pending =
+        (struct quic_packet){.ecn = ecn, .size = bytes.size, .segment_size = bytes.size};
+    path_addresses(&path->path, &endpoint->pending.local, &endpoint->pending.remote);
 }
 
 /* Packets of one connection until the room, the quantum or what there is to send ends. Returns
  * false when there is nothing (more) to send now. */
-static bool write_batch(struct quic_conn *conn, struct span room, struct quic_packet *batch) {
+static bool write_batch(struct quic_conn *conn, struct span room, size_t quantum,
+                        struct quic_packet *batch) {
     struct quic_endpoint *endpoint = conn->endpoint;
-    size_t quantum = quantum_of(conn, room.size);
+    struct quic_path paths[2]; /* of the batch, and of the packet that may join it */
     size_t count = 0;
-    batch->size = 0;
+    *batch = (struct quic_packet){.size = 0};
     while (count < SEGMENTS_MAX && room.size - batch->size >= QUIC_PACKET_SIZE_MAX &&
            (batch->size < quantum || count == 0)) {
-        struct quic_path path;
+        struct quic_path *path = &paths[count > 0 ? 1 : 0];
         ngtcp2_pkt_info info = {0};
-        path_init(&path);
+        path_init(path);
         struct span rest = {.data = room.data + batch->size, .size = QUIC_PACKET_SIZE_MAX};
-        ngtcp2_ssize size = write_packet(conn, &path.path, &info, rest);
-        if (size < 0) {
-            close_by_library(conn, (int)size);
+        ngtcp2_ssize written = write_packet(conn, &path->path, &info, rest);
+        if (written < 0) {
+            close_by_library(conn, (int)written);
             return false;
         }
-        if (size == 0) {
+        if (written == 0) {
             return false;
         }
-        struct quic_packet packet = {
-            .ecn = (uint8_t)info.ecn, .size = (size_t)size, .segment_size = (size_t)size};
-        path_addresses(&path.path, &packet.local, &packet.remote);
-        count++;
+        size_t size = (size_t)written;
+        uint8_t ecn = (uint8_t)info.ecn;
         endpoint->stats.packets_sent++;
-        endpoint->stats.bytes_sent += packet.size;
-        if (batch->size == 0) {
-            *batch = packet;
-        } else if (packet.size > batch->segment_size || !same_way(&packet, batch)) {
-            keep_pending(endpoint, &packet, rest.data);
+        endpoint->stats.bytes_sent += size;
+        if (count == 0) {
+            batch->segment_size = size;
+            batch->ecn = ecn;
+            path_addresses(&path->path, &batch->local, &batch->remote);
+        } else if (size > batch->segment_size || ecn != batch->ecn ||
+                   !same_sockaddr(&path->path.remote, &paths[0].path.remote) ||
+                   !same_sockaddr(&path->path.local, &paths[0].path.local)) {
+            keep_pending(endpoint, path, ecn, bytes_of(rest.data, size));
             return true;
-        } else {
-            batch->size += packet.size;
         }
-        if (packet.size < batch->segment_size) {
+        batch->size += size;
+        count++;
+        if (size < batch->segment_size) {
             return true;
         }
     }
@@ -261,18 +291,18 @@ bool transmit_conn(struct quic_conn *conn, struct span room, struct quic_packet 
         return transmit_goodbye(conn, room, ret_packet);
     }
     struct quic_packet batch;
+    compat_info info;
+    bool paced = is_paced(conn, &info);
     begin_ping(conn);
-    bool more = write_batch(conn, room, &batch);
+    bool more = write_batch(conn, room, paced ? quantum_of(&info) : room.size, &batch);
     end_ping(conn);
-    if (conn->ngtcp2 != NULL) {
-        if (batch.size > 0) {
-            pace(conn, batch.size);
-        }
-        if (more) {
-            conn_ready(conn);
-        } else {
-            conn_settle(conn);
-        }
+    if (conn->ngtcp2 != NULL && batch.size > 0) {
+        pace(conn, paced ? &info : NULL, batch.size);
+    }
+    if (conn->ngtcp2 != NULL && more) {
+        conn_ready(conn);
+    } else if (conn->ngtcp2 != NULL) {
+        conn_settle(conn);
     }
     *ret_packet = batch;
     return batch.size > 0;
@@ -282,7 +312,7 @@ bool quic_transmit(struct quic_endpoint *endpoint, struct span room, nanos now,
                    struct quic_packet *ret_packet) {
     ENSURE(room.size >= QUIC_PACKET_SIZE_MAX);
     endpoint_reap(endpoint);
-    endpoint->now = now;
+    endpoint_set_time(endpoint, now);
     if (endpoint->pending.size > 0) {
         memcpy(room.data, endpoint->pending_bytes, endpoint->pending.size);
         *ret_packet = endpoint->pending;
