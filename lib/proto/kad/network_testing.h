@@ -365,7 +365,8 @@ static inline size_t network_lie(struct network *network, size_t number, size_t 
     }
     kad_message_put_head(&writer, request->type, request->key);
     if (node->behaviour == HUGE) {
-        kad_message_put_record(&writer, request->key, bytes_of(room.data, KAD_MESSAGE_SIZE_MAX));
+        static const uint8_t large[KAD_MESSAGE_SIZE_MAX];
+        kad_message_put_record(&writer, request->key, BYTES_ARRAY(large));
     } else if (node->behaviour == BOGUS) {
         for (size_t i = 0; i < KAD_K; i++) {
             struct peer_id id = network_near_id(&network->random, request->key, 64);
