@@ -41,13 +41,14 @@ static int start(struct bench *bench, size_t slot) {
 
 /* Takes a job that is over; its receipt has been checked by the library. */
 static void finish(struct bench *bench, size_t slot) {
-    const char *answer;
-    int error = plasm_job_result(bench->jobs[slot], &answer);
-    if (error == 0) {
+    int64_t exit_code = -1;
+    int error = plasm_job_verdict(bench->jobs[slot], &exit_code);
+    if (error == 0 && exit_code == 0) {
         bench->latencies_ns[bench->done - bench->failed] = now_ns() - bench->begun_ns[slot];
     } else {
         bench->failed++;
-        (void)fprintf(stderr, "plasm: job failed: %s\n", plasm_last_error());
+        (void)fprintf(stderr, "plasm: job failed: %s\n",
+                      error != 0 ? plasm_last_error() : "its exit code is not 0");
     }
     bench->done++;
     plasm_job_free(bench->jobs[slot]);

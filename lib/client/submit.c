@@ -194,7 +194,7 @@ static int wait_accepted(struct plasm_job *job) {
     if (error == 0 && view.state > CORE_JOB_FINISHED) {
         error = client_fail(view.error, "%s", view.text);
     }
-    return error == 0 ? give_info(job) : error;
+    return error;
 }
 
 static int begin(struct plasm_client *client, const char *request_json, struct bytes module,
@@ -251,12 +251,8 @@ int plasm_submit(struct plasm_client *client, const char *request_json, const ui
 int plasm_submit_start(struct plasm_client *client, const char *request_json, const uint8_t *module,
                        size_t module_size, const uint8_t *input, size_t input_size,
                        struct plasm_job **ret_job) {
-    int error = begin(client, request_json, bytes_of(module, module_size),
-                      bytes_of(input, input_size), false, ret_job);
-    if (error == 0) {
-        error = give_info(*ret_job);
-    }
-    return error;
+    return begin(client, request_json, bytes_of(module, module_size), bytes_of(input, input_size),
+                 false, ret_job);
 }
 
 int plasm_job_state(const struct plasm_job *job) {
@@ -266,8 +262,8 @@ int plasm_job_state(const struct plasm_job *job) {
     return accepted(job->job) ? 1 : 0;
 }
 
-const char *plasm_job_info(const struct plasm_job *job) {
-    return job->info;
+const char *plasm_job_info(struct plasm_job *job) {
+    return give_info(job) == 0 ? job->info : "{}";
 }
 
 /* What a blocking read waits for: output, or the end. */
@@ -424,6 +420,23 @@ int plasm_job_result(struct plasm_job *job, const char **ret_json) {
                             view.fault.text != NULL ? view.fault.text : "");
     }
     return error;
+}
+
+int plasm_job_verdict(const struct plasm_job *job, int64_t *ret_exit_code) {
+    struct core_job_view view;
+    core_job_view(job->job, &view);
+    if (!core_job_over(job->job)) {
+        return client_fail(PLASM_STATE, "the job is not over");
+    }
+    if (view.state != CORE_JOB_FINISHED) {
+        return client_fail(view.error, "%s", view.text);
+    }
+    if (view.verdict != VERDICT_VERIFIED) {
+        return client_fail(PLASM_UNTRUSTED, "the receipt does not hold: %s %s", view.fault.field,
+                           view.fault.text);
+    }
+    *ret_exit_code = view.receipt->exit_code;
+    return 0;
 }
 
 int plasm_job_cancel(struct plasm_job *job) {

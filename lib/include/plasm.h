@@ -109,16 +109,15 @@ PLASM_API int plasm_submit_start(struct plasm_client *client, const char *reques
                                  const uint8_t *module, size_t module_size, const uint8_t *input,
                                  size_t input_size, struct plasm_job **ret_job);
 /* 0: not accepted yet, 1: accepted, 2: over; then plasm_job_result gives the receipt or the
- * failure without waiting. */
+ * failure without waiting, and plasm_job_verdict only whether it holds. */
 PLASM_API int plasm_job_state(const struct plasm_job *job);
 /* Waits until something happens on the client, at most timeout_ms (< 0: for ever). Returns 0,
  * PLASM_CANCELLED after an interrupt. */
 PLASM_API int plasm_client_wait(struct plasm_client *client, int timeout_ms);
 /* {"job_id", "node", "module_hash", "manifest_hash", "fetch_secret", "limits": {..}, "clamped"}:
- * the limits the job runs under, and whether the worker lowered what was asked. Valid as long as
- * the job.
- */
-PLASM_API const char *plasm_job_info(const struct plasm_job *job);
+ * the limits the job runs under, and whether the worker lowered what was asked. Valid until
+ * the next call on the job. */
+PLASM_API const char *plasm_job_info(struct plasm_job *job);
 /* Waits for output of the running job. Returns 1 and a chunk (*ret_stream 1 standard output, 2
  * standard error), 0 when the job is over, PLASM_TIMEOUT, or the failure. timeout_ms < 0 waits
  * as long as the job may last. */
@@ -131,6 +130,10 @@ PLASM_API int plasm_job_read(struct plasm_job *job, int timeout_ms, int *ret_str
  * "summary": {"receipt": {..}, "signature"} | null, "timings_us": {"discover", "submit",
  * "execute", "return", "total"}}. PLASM_UNTRUSTED: the receipt does not hold. */
 PLASM_API int plasm_job_result(struct plasm_job *job, const char **ret_json);
+/* Of a job that is over: 0 when its receipt holds (*ret_exit_code is the module's, -1 where the
+ * status is neither ok nor exit), PLASM_UNTRUSTED when it does not, or the failure. PLASM_STATE
+ * before. Costs nothing: for those who run many jobs and keep few receipts. */
+PLASM_API int plasm_job_verdict(const struct plasm_job *job, int64_t *ret_exit_code);
 PLASM_API int plasm_job_cancel(struct plasm_job *job);
 PLASM_API void plasm_job_free(struct plasm_job *job);
 
