@@ -5,10 +5,7 @@
 #include <stdio.h>
 
 #include "peer/world_testing.h"
-#include "proto/kad/addresses.h"
 #include "wire/multihash.h"
-
-#define PATIENCE (60 * NANOS_SECOND)
 
 static const struct world_kind *kind_of(void **state) {
     return *state;
@@ -73,8 +70,8 @@ static void ends_are_told(void **state) {
         struct world_node *closer = by_dialler ? a : b;
         peer_disconnect(closer->peer, by_dialler ? connection : peer_connection_to(b->peer, &a->id),
                         world.now);
-        assert_non_null(world_await(a, PEER_EVENT_DISCONNECTED, 0, PATIENCE));
-        assert_non_null(world_await(b, PEER_EVENT_DISCONNECTED, 0, PATIENCE));
+        assert_non_null(world_await(a, PEER_EVENT_DISCONNECTED, 0, WORLD_PATIENCE));
+        assert_non_null(world_await(b, PEER_EVENT_DISCONNECTED, 0, WORLD_PATIENCE));
         assert_true(peer_id_equal(&world_last(a, PEER_EVENT_DISCONNECTED, 0)->peer_id, &b->id));
         assert_int_equal(world_count(a, PEER_EVENT_DISCONNECTED), 1);
         assert_int_equal(world_count(b, PEER_EVENT_DISCONNECTED), 1);
@@ -97,8 +94,8 @@ static void connections_end_together(void **state) {
     uint64_t from_b = 0;
     assert_int_equal(peer_connect(a->peer, NULL, &to_b, 1, world.now, &from_a), 0);
     assert_int_equal(peer_connect(b->peer, NULL, &to_a, 1, world.now, &from_b), 0);
-    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, from_a, PATIENCE));
-    assert_non_null(world_await(b, PEER_EVENT_CONNECTED, from_b, PATIENCE));
+    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, from_a, WORLD_PATIENCE));
+    assert_non_null(world_await(b, PEER_EVENT_CONNECTED, from_b, WORLD_PATIENCE));
     world_run(&world, NANOS_SECOND);
     assert_int_equal(peer_connection_count(a->peer), 2);
     assert_int_equal(peer_connection_count(b->peer), 2);
@@ -122,7 +119,8 @@ static void another_identity_is_refused(void **state) {
     struct world_node *c = world_node_new(&world);
     uint64_t request = 0;
     assert_int_equal(peer_connect(a->peer, &c->id, &b->address, 1, world.now, &request), 0);
-    const struct peer_event *failed = world_await(a, PEER_EVENT_CONNECT_FAILED, request, PATIENCE);
+    const struct peer_event *failed =
+        world_await(a, PEER_EVENT_CONNECT_FAILED, request, WORLD_PATIENCE);
     assert_non_null(failed);
     assert_int_equal(failed->error, PLASM_UNTRUSTED);
     assert_int_equal(peer_connection_count(a->peer), 0);
@@ -131,7 +129,8 @@ static void another_identity_is_refused(void **state) {
 
     /* Without a name whoever is there will do. */
     assert_int_equal(peer_connect(a->peer, NULL, &b->address, 1, world.now, &request), 0);
-    const struct peer_event *connected = world_await(a, PEER_EVENT_CONNECTED, request, PATIENCE);
+    const struct peer_event *connected =
+        world_await(a, PEER_EVENT_CONNECTED, request, WORLD_PATIENCE);
     assert_non_null(connected);
     assert_true(peer_id_equal(peer_connection_id(connected->connection), &b->id));
     world_done(&world);
@@ -152,7 +151,8 @@ static void nobody_there(void **state) {
     uint64_t request = 0;
     struct multiaddr address = world_full_address(b);
     assert_int_equal(peer_connect(a->peer, NULL, &address, 1, world.now, &request), 0);
-    const struct peer_event *failed = world_await(a, PEER_EVENT_CONNECT_FAILED, request, PATIENCE);
+    const struct peer_event *failed =
+        world_await(a, PEER_EVENT_CONNECT_FAILED, request, WORLD_PATIENCE);
     assert_non_null(failed);
     assert_true(failed->error == PLASM_UNREACHABLE || failed->error == PLASM_TIMEOUT);
     assert_true(text_has(failed->data, "/ip4/10.0.0.2/udp/4001/quic-v1"));
@@ -160,7 +160,7 @@ static void nobody_there(void **state) {
 
     /* No address at all. */
     assert_int_equal(peer_connect(a->peer, &b->id, NULL, 0, world.now, &request), 0);
-    failed = world_await(a, PEER_EVENT_CONNECT_FAILED, request, PATIENCE);
+    failed = world_await(a, PEER_EVENT_CONNECT_FAILED, request, WORLD_PATIENCE);
     assert_int_equal(failed->error, PLASM_NOT_FOUND);
     assert_int_equal(peer_connect(a->peer, NULL, NULL, 0, world.now, &request), PLASM_INVALID);
     assert_int_equal(peer_connect(a->peer, &a->id, &address, 1, world.now, &request),
@@ -171,7 +171,7 @@ static void nobody_there(void **state) {
     assert_int_equal(peer_connect(a->peer, NULL, &address, 1, world.now, &request), 0);
     world_run(&world, NANOS_MILLISECOND);
     peer_connect_cancel(a->peer, request, world.now);
-    world_run(&world, PATIENCE);
+    world_run(&world, WORLD_PATIENCE);
     assert_null(world_last(a, PEER_EVENT_CONNECT_FAILED, request));
     world_done(&world);
 }
@@ -186,7 +186,7 @@ static void the_next_address_is_tried(void **state) {
     nanos begun = world.now;
     uint64_t request = 0;
     assert_int_equal(peer_connect(a->peer, &b->id, addresses, 3, world.now, &request), 0);
-    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, request, PATIENCE));
+    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, request, WORLD_PATIENCE));
     assert_in_range(world.now - begun, 0, NANOS_SECOND);
     world_run(&world, 20 * NANOS_SECOND);
     assert_int_equal(peer_connection_count(a->peer), 1);
@@ -204,10 +204,11 @@ static void one_dial_for_all(void **state) {
     assert_int_equal(peer_connect(a->peer, &b->id, &b->address, 1, world.now, &first), 0);
     assert_int_equal(peer_connect(a->peer, &b->id, &b->address, 1, world.now, &second), 0);
     assert_int_not_equal(first, second);
-    const struct peer_event *connected = world_await(a, PEER_EVENT_CONNECTED, first, PATIENCE);
+    const struct peer_event *connected =
+        world_await(a, PEER_EVENT_CONNECTED, first, WORLD_PATIENCE);
     assert_non_null(connected);
     struct peer_connection *connection = connected->connection;
-    connected = world_await(a, PEER_EVENT_CONNECTED, second, PATIENCE);
+    connected = world_await(a, PEER_EVENT_CONNECTED, second, WORLD_PATIENCE);
     assert_non_null(connected);
     assert_ptr_equal(connected->connection, connection);
     world_run(&world, NANOS_SECOND);
@@ -215,59 +216,53 @@ static void one_dial_for_all(void **state) {
     world_done(&world);
 }
 
-static struct multiaddr address_of_text(const char *text) {
-    struct multiaddr address;
-    assert_int_equal(multiaddr_parse(bytes_of_string(text), &address), 0);
-    return address;
-}
-
 static void names_are_resolved(void **state) {
     struct world world;
     world_init(&world, kind_of(state));
     struct world_node *a = world_node_new(&world);
     struct world_node *b = world_node_new(&world);
-    struct multiaddr name = address_of_text("/dns4/node.example/udp/4001/quic-v1");
+    struct multiaddr name = world_address("/dns4/node.example/udp/4001/quic-v1");
     uint64_t request = 0;
     assert_int_equal(peer_connect(a->peer, &b->id, &name, 1, world.now, &request), 0);
-    const struct peer_event *resolve = world_await(a, PEER_EVENT_RESOLVE, 0, PATIENCE);
+    const struct peer_event *resolve = world_await(a, PEER_EVENT_RESOLVE, 0, WORLD_PATIENCE);
     assert_non_null(resolve);
     assert_int_equal(resolve->resolve, MULTIADDR_DNS4);
     assert_true(bytes_equal_string(resolve->data, "node.example"));
-    struct multiaddr ips[2] = {address_of_text("/ip4/10.0.0.99"), address_of_text("/ip4/10.0.0.2")};
+    struct multiaddr ips[2] = {world_address("/ip4/10.0.0.99"), world_address("/ip4/10.0.0.2")};
     peer_resolved(a->peer, resolve->request, ips, 2, world.now);
-    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, request, PATIENCE));
+    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, request, WORLD_PATIENCE));
     peer_disconnect(a->peer, peer_connection_to(a->peer, &b->id), world.now);
     world_run(&world, NANOS_SECOND);
 
     /* /dnsaddr: records of others are passed over, one leads to another name. */
     world_forget(a);
-    name = address_of_text("/dnsaddr/boot.example");
+    name = world_address("/dnsaddr/boot.example");
     assert_int_equal(multiaddr_append(&name, MULTIADDR_P2P, peer_id_bytes(&b->id)), 0);
     assert_int_equal(peer_connect(a->peer, NULL, &name, 1, world.now, &request), 0);
-    resolve = world_await(a, PEER_EVENT_RESOLVE, 0, PATIENCE);
+    resolve = world_await(a, PEER_EVENT_RESOLVE, 0, WORLD_PATIENCE);
     assert_int_equal(resolve->resolve, MULTIADDR_DNSADDR);
     assert_true(bytes_equal_string(resolve->data, "boot.example"));
-    struct multiaddr records[2] = {world_full_address(a), address_of_text("/dnsaddr/b.example")};
+    struct multiaddr records[2] = {world_full_address(a), world_address("/dnsaddr/b.example")};
     assert_int_equal(multiaddr_append(&records[1], MULTIADDR_P2P, peer_id_bytes(&b->id)), 0);
     uint64_t resolving = resolve->request;
     world_forget(a);
     peer_resolved(a->peer, resolving, records, 2, world.now);
-    resolve = world_await(a, PEER_EVENT_RESOLVE, 0, PATIENCE);
+    resolve = world_await(a, PEER_EVENT_RESOLVE, 0, WORLD_PATIENCE);
     assert_true(bytes_equal_string(resolve->data, "b.example"));
     records[0] = world_full_address(b);
     peer_resolved(a->peer, resolve->request, records, 1, world.now);
-    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, request, PATIENCE));
+    assert_non_null(world_await(a, PEER_EVENT_CONNECTED, request, WORLD_PATIENCE));
     peer_disconnect(a->peer, peer_connection_to(a->peer, &b->id), world.now);
     world_run(&world, NANOS_SECOND);
 
     /* A name that leads to itself ends. */
     world_forget(a);
-    name = address_of_text("/dnsaddr/loop.example");
+    name = world_address("/dnsaddr/loop.example");
     assert_int_equal(peer_connect(a->peer, &b->id, &name, 1, world.now, &request), 0);
     for (int i = 0; i < 10 && world_last(a, PEER_EVENT_CONNECT_FAILED, request) == NULL; i++) {
         resolve = world_await(a, PEER_EVENT_RESOLVE, 0, NANOS_SECOND);
         if (resolve != NULL) {
-            struct multiaddr again = address_of_text("/dnsaddr/loop.example/tcp/1");
+            struct multiaddr again = world_address("/dnsaddr/loop.example/tcp/1");
             resolving = resolve->request;
             world_forget(a);
             peer_resolved(a->peer, resolving, &again, 1, world.now);
@@ -276,10 +271,10 @@ static void names_are_resolved(void **state) {
     assert_non_null(world_await(a, PEER_EVENT_CONNECT_FAILED, request, NANOS_SECOND));
 
     /* No such name. */
-    name = address_of_text("/dns/none.example/udp/1/quic-v1");
+    name = world_address("/dns/none.example/udp/1/quic-v1");
     world_forget(a);
     assert_int_equal(peer_connect(a->peer, &b->id, &name, 1, world.now, &request), 0);
-    resolve = world_await(a, PEER_EVENT_RESOLVE, 0, PATIENCE);
+    resolve = world_await(a, PEER_EVENT_RESOLVE, 0, WORLD_PATIENCE);
     peer_resolved(a->peer, resolve->request, NULL, 0, world.now);
     const struct peer_event *failed = world_await(a, PEER_EVENT_CONNECT_FAILED, request, 0);
     assert_non_null(failed);
@@ -294,7 +289,7 @@ static void we_are_nobody_to_dial(void **state) {
     struct world_node *a = world_node_new(&world);
     uint64_t request = 0;
     assert_int_equal(peer_connect(a->peer, NULL, &a->address, 1, world.now, &request), 0);
-    assert_non_null(world_await(a, PEER_EVENT_CONNECT_FAILED, request, PATIENCE));
+    assert_non_null(world_await(a, PEER_EVENT_CONNECT_FAILED, request, WORLD_PATIENCE));
     world_run(&world, NANOS_SECOND);
     assert_int_equal(peer_connection_count(a->peer), 0);
     assert_null(world_last(a, PEER_EVENT_CONNECTED, 0));
@@ -346,8 +341,7 @@ static void changes_are_pushed(void **state) {
     assert_true(identify_has_protocol(&message, WORLD_ECHO));
     assert_true(bytes_equal_string(message.agent, "world/1"));
 
-    struct multiaddr addresses[2] = {b->address,
-                                     address_of_text("/ip4/192.0.2.7/udp/4001/quic-v1")};
+    struct multiaddr addresses[2] = {b->address, world_address("/ip4/192.0.2.7/udp/4001/quic-v1")};
     peer_set_addresses(b->peer, addresses, 2, world.now / NANOS_MICROSECOND + 1, world.now);
     world_run(&world, NANOS_SECOND);
     world_identify_of(a, b, &message);
@@ -385,7 +379,7 @@ static void pings_come_back(void **state) {
     for (int i = 0; i < 20; i++) {
         uint64_t request = 0;
         assert_int_equal(peer_ping(a->peer, connection, world.now, &request), 0);
-        const struct peer_event *pong = world_await(a, PEER_EVENT_PONG, request, PATIENCE);
+        const struct peer_event *pong = world_await(a, PEER_EVENT_PONG, request, WORLD_PATIENCE);
         assert_non_null(pong);
         assert_int_equal(pong->error, 0);
         assert_in_range(pong->elapsed, 2 * world.delay, 3 * world.delay);
@@ -398,38 +392,13 @@ static void pings_come_back(void **state) {
     uint64_t request = 0;
     assert_int_equal(peer_ping(a->peer, connection, world.now, &request), 0);
     peer_disconnect(b->peer, peer_connection_to(b->peer, &a->id), world.now);
-    const struct peer_event *pong = world_await(a, PEER_EVENT_PONG, request, PATIENCE);
+    const struct peer_event *pong = world_await(a, PEER_EVENT_PONG, request, WORLD_PATIENCE);
     assert_non_null(pong);
     assert_int_not_equal(pong->error, 0);
     world_done(&world);
 }
 
 /* --- streams ---------------------------------------------------------------------------------- */
-
-static bool stream_is_over(const struct world_stream *stream) {
-    return stream->closed;
-}
-
-/* Lets time pass until the stream has closed. */
-static void await_close(struct world_stream *stream) {
-    struct world *world = stream->node->world;
-    for (int i = 0; i < 1000 && !stream_is_over(stream); i++) {
-        world_run(world, 10 * NANOS_MILLISECOND);
-    }
-    assert_true(stream->closed);
-}
-
-static void echo_once(struct world_node *from, struct peer_connection *connection, size_t size) {
-    int error = 0;
-    struct world_stream *stream = world_open(from, connection, WORLD_ECHO, size, &error);
-    assert_non_null(stream);
-    await_close(stream);
-    assert_int_equal(stream->error, 0);
-    assert_int_equal(stream->read, size);
-    assert_false(stream->changed);
-    assert_true(stream->got_end);
-    world_stream_free(stream);
-}
 
 static void streams_carry_bytes(void **state) {
     struct world world;
@@ -440,8 +409,8 @@ static void streams_carry_bytes(void **state) {
     struct peer_connection *back = peer_connection_to(b->peer, &a->id);
     static const size_t sizes[] = {0, 1, 1000, 65536, 3000000};
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
-        echo_once(a, connection, sizes[i]);
-        echo_once(b, back, sizes[i]);
+        world_echo(a, connection, sizes[i]);
+        world_echo(b, back, sizes[i]);
     }
     world_run(&world, NANOS_SECOND);
     assert_int_equal(peer_stream_count(a->peer), 0);
@@ -464,7 +433,7 @@ static void many_streams_at_once(void **state) {
             assert_non_null(streams[i]);
         }
         for (size_t i = 0; i < STREAMS; i++) {
-            await_close(streams[i]);
+            world_await_close(streams[i]);
             assert_int_equal(streams[i]->error, 0);
             assert_int_equal(streams[i]->read, 100 * i);
             assert_false(streams[i]->changed);
@@ -486,7 +455,7 @@ static void an_unknown_protocol_is_refused(void **state) {
         int error = 0;
         struct world_stream *stream = world_open(a, connection, WORLD_NOBODY, sizes[i], &error);
         assert_non_null(stream);
-        await_close(stream);
+        world_await_close(stream);
         assert_int_equal(stream->error, PLASM_UNSUPPORTED);
         assert_int_equal(stream->read, 0);
         world_stream_free(stream);
@@ -519,7 +488,7 @@ static void resets_are_told(void **state) {
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
         int error = 0;
         struct world_stream *stream = world_open(a, connection, WORLD_ECHO, sizes[i], &error);
-        await_close(stream);
+        world_await_close(stream);
         assert_int_equal(stream->error, PLASM_RESET);
         world_stream_free(stream);
     }
@@ -567,7 +536,7 @@ static void slow_readers_slow_writers(void **state) {
     }
     assert_in_range(held, 1, SIZE - 1);
     b->ignores_streams = false;
-    echo_once(a, connection, 10000);
+    world_echo(a, connection, 10000);
 
     b->holds_credit = false;
     peer_stream_consume(reading, held);
@@ -590,7 +559,7 @@ static void streams_end_with_their_connection(void **state) {
     struct world_stream *open = world_open(a, connection, WORLD_ECHO, 3000000, &error);
     world_run(&world, 2 * world.delay);
     peer_disconnect(b->peer, peer_connection_to(b->peer, &a->id), world.now);
-    assert_non_null(world_await(a, PEER_EVENT_DISCONNECTED, 0, PATIENCE));
+    assert_non_null(world_await(a, PEER_EVENT_DISCONNECTED, 0, WORLD_PATIENCE));
     assert_true(open->closed);
     assert_int_not_equal(open->error, 0);
     /* Streams first, then the connection. */
@@ -604,15 +573,6 @@ static void streams_end_with_their_connection(void **state) {
 }
 
 /* --- capability ------------------------------------------------------------------------------- */
-
-static void check_capability(const struct peer_event *event, const struct world_node *worker,
-                             const char *payload) {
-    struct envelope envelope;
-    assert_non_null(event);
-    assert_int_equal(envelope_open(event->data, BYTES_LITERAL(CAPABILITY_DOMAIN), &envelope), 0);
-    assert_true(peer_id_equal(&envelope.signer, &worker->id));
-    assert_true(bytes_equal_string(envelope.payload, payload));
-}
 
 static void capabilities_reach_readers(void **state) {
     struct world world;
@@ -630,10 +590,10 @@ static void capabilities_reach_readers(void **state) {
     struct multiaddr address = world_full_address(worker);
     uint64_t request = 0;
     assert_int_equal(peer_connect(reader->peer, NULL, &address, 1, world.now, &request), 0);
-    assert_non_null(world_await(reader, PEER_EVENT_CONNECTED, request, PATIENCE));
+    assert_non_null(world_await(reader, PEER_EVENT_CONNECTED, request, WORLD_PATIENCE));
     nanos connected = world.now;
-    const struct peer_event *event = world_await(reader, PEER_EVENT_CAPABILITY, 0, PATIENCE);
-    check_capability(event, worker, "{\"first\":1}");
+    const struct peer_event *event = world_await(reader, PEER_EVENT_CAPABILITY, 0, WORLD_PATIENCE);
+    world_check_capability(event, worker, "{\"first\":1}");
     assert_in_range(world.now - connected, 0, 6 * world.delay);
     (void)world_connect(other, worker);
     assert_null(world_last(other, PEER_EVENT_CAPABILITY, 0));
@@ -642,8 +602,8 @@ static void capabilities_reach_readers(void **state) {
     world_forget(reader);
     assert_int_equal(peer_set_capability(worker->peer, BYTES_LITERAL("{\"second\":2}"), world.now),
                      0);
-    check_capability(world_await(reader, PEER_EVENT_CAPABILITY, 0, PATIENCE), worker,
-                     "{\"second\":2}");
+    world_check_capability(world_await(reader, PEER_EVENT_CAPABILITY, 0, WORLD_PATIENCE), worker,
+                           "{\"second\":2}");
     /* A signer that refuses leaves the old one. */
     worker->refuses_to_sign = true;
     world_forget(reader);
@@ -670,7 +630,8 @@ static void late_capabilities_reach_readers(void **state) {
     assert_true(world_start(reader));
     (void)world_connect(worker, reader);
     assert_int_equal(peer_set_capability(worker->peer, BYTES_LITERAL("{}"), world.now), 0);
-    check_capability(world_await(reader, PEER_EVENT_CAPABILITY, 0, PATIENCE), worker, "{}");
+    world_check_capability(world_await(reader, PEER_EVENT_CAPABILITY, 0, WORLD_PATIENCE), worker,
+                           "{}");
     world_run(&world, NANOS_SECOND);
     struct identify message;
     world_identify_of(reader, worker, &message);
@@ -679,27 +640,6 @@ static void late_capabilities_reach_readers(void **state) {
 }
 
 /* --- the DHT ---------------------------------------------------------------------------------- */
-
-static void bootstrap_from(struct world_node *node, const struct world_node *first) {
-    struct multiaddr address = world_full_address(first);
-    peer_bootstrap(node->peer, &address, 1, node->world->now);
-    assert_non_null(world_await(node, PEER_EVENT_BOOTSTRAPPED, 0, PATIENCE));
-}
-
-static bool provider_found(const struct world_node *node, uint64_t request,
-                           const struct world_node *provider) {
-    for (size_t i = 0; i < node->event_count; i++) {
-        const struct peer_event *event = &node->events[i].event;
-        struct bytes packed = event->data;
-        struct bytes address;
-        if (event->type == PEER_EVENT_PROVIDER && event->request == request &&
-            peer_id_equal(&event->peer_id, &provider->id) && kad_address_next(&packed, &address) &&
-            bytes_equal(address, multiaddr_bytes(&provider->address))) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void the_dht_works(void **state) {
     struct world world;
@@ -711,7 +651,7 @@ static void the_dht_works(void **state) {
         nodes[i]->config.kad_server = i != NODES - 1; /* the last one is a client */
         assert_true(world_start(nodes[i]));
         if (i > 0) {
-            bootstrap_from(nodes[i], nodes[0]);
+            world_bootstrap(nodes[i], nodes[0]);
         }
     }
     struct world_node *client = nodes[NODES - 1];
@@ -727,32 +667,33 @@ static void the_dht_works(void **state) {
     uint64_t provide = 0;
     uint64_t find = 0;
     assert_int_equal(peer_provide(client->peer, BYTES_ARRAY(key), world.now, &provide), 0);
-    const struct peer_event *done = world_await(client, PEER_EVENT_LOOKUP_DONE, provide, PATIENCE);
+    const struct peer_event *done =
+        world_await(client, PEER_EVENT_LOOKUP_DONE, provide, WORLD_PATIENCE);
     assert_non_null(done);
     assert_int_equal(done->error, 0);
     assert_true(done->count >= 3);
     assert_int_equal(peer_find_providers(nodes[2]->peer, BYTES_ARRAY(key), 5, world.now, &find), 0);
-    done = world_await(nodes[2], PEER_EVENT_LOOKUP_DONE, find, PATIENCE);
+    done = world_await(nodes[2], PEER_EVENT_LOOKUP_DONE, find, WORLD_PATIENCE);
     assert_non_null(done);
     assert_int_equal(done->error, 0);
-    assert_true(provider_found(nodes[2], find, client));
+    assert_true(world_found(nodes[2], find, client));
     peer_provide_stop(client->peer, BYTES_ARRAY(key));
 
     /* Nobody provides this. */
     content_key(BYTES_LITERAL("nothing"), key);
     assert_int_equal(peer_find_providers(nodes[3]->peer, BYTES_ARRAY(key), 5, world.now, &find), 0);
-    done = world_await(nodes[3], PEER_EVENT_LOOKUP_DONE, find, PATIENCE);
+    done = world_await(nodes[3], PEER_EVENT_LOOKUP_DONE, find, WORLD_PATIENCE);
     assert_non_null(done);
     assert_int_equal(done->count, 0);
 
     assert_int_equal(peer_find_peer(nodes[4]->peer, &nodes[2]->id, world.now, &find), 0);
-    assert_non_null(world_await(nodes[4], PEER_EVENT_LOOKUP_DONE, find, PATIENCE));
-    assert_true(provider_found(nodes[4], find, nodes[2]));
+    assert_non_null(world_await(nodes[4], PEER_EVENT_LOOKUP_DONE, find, WORLD_PATIENCE));
+    assert_true(world_found(nodes[4], find, nodes[2]));
 
     /* No more is heard of what was cancelled. */
     assert_int_equal(peer_find_peer(nodes[4]->peer, &nodes[3]->id, world.now, &find), 0);
     peer_lookup_cancel(nodes[4]->peer, find);
-    world_run(&world, PATIENCE);
+    world_run(&world, WORLD_PATIENCE);
     assert_null(world_last(nodes[4], PEER_EVENT_LOOKUP_DONE, find));
     assert_null(world_last(nodes[4], PEER_EVENT_PROVIDER, find));
 
@@ -766,35 +707,22 @@ static void the_dht_works(void **state) {
     struct world_node *heir = world_node_new(&world);
     assert_int_equal(peer_routing_import(heir->peer, buffer_bytes(&table), world.now), 0);
     assert_int_equal(peer_find_peer(heir->peer, &nodes[0]->id, world.now, &find), 0);
-    done = world_await(heir, PEER_EVENT_LOOKUP_DONE, find, PATIENCE);
+    done = world_await(heir, PEER_EVENT_LOOKUP_DONE, find, WORLD_PATIENCE);
     assert_int_equal(done->error, 0);
     buffer_done(&table);
     world_done(&world);
 }
 
-static int take_all(void *context, struct bytes key, struct bytes value) {
-    (void)context;
-    (void)key;
-    return bytes_start_with(value, BYTES_LITERAL("bad")) ? PLASM_MALFORMED : 0;
-}
-
-static bool greater(void *context, struct bytes key, struct bytes candidate, struct bytes current) {
-    (void)context;
-    (void)key;
-    return bytes_compare(candidate, current) > 0;
-}
-
 static void values_are_kept(void **state) {
-    static const struct kad_namespace namespace = {"w", take_all, greater, NULL};
     struct world world;
     world_init(&world, kind_of(state));
     struct world_node *nodes[3];
     for (size_t i = 0; i < 3; i++) {
         nodes[i] = world_add(&world);
-        nodes[i]->config.kad_namespaces = (struct kad_namespaces){&namespace, 1};
+        nodes[i]->config.kad_namespaces = world_namespaces();
         assert_true(world_start(nodes[i]));
         if (i > 0) {
-            bootstrap_from(nodes[i], nodes[0]);
+            world_bootstrap(nodes[i], nodes[0]);
         }
     }
     uint64_t request = 0;
@@ -802,11 +730,11 @@ static void values_are_kept(void **state) {
     assert_int_equal(
         peer_put_value(nodes[1]->peer, key, BYTES_LITERAL("better"), world.now, &request), 0);
     const struct peer_event *done =
-        world_await(nodes[1], PEER_EVENT_LOOKUP_DONE, request, PATIENCE);
+        world_await(nodes[1], PEER_EVENT_LOOKUP_DONE, request, WORLD_PATIENCE);
     assert_int_equal(done->error, 0);
     assert_int_equal(done->count, 2);
     assert_int_equal(peer_get_value(nodes[2]->peer, key, world.now, &request), 0);
-    done = world_await(nodes[2], PEER_EVENT_LOOKUP_DONE, request, PATIENCE);
+    done = world_await(nodes[2], PEER_EVENT_LOOKUP_DONE, request, WORLD_PATIENCE);
     assert_int_equal(done->error, 0);
     assert_true(
         bytes_equal_string(world_last(nodes[2], PEER_EVENT_VALUE, request)->data, "better"));
@@ -821,7 +749,7 @@ static void values_are_kept(void **state) {
                      PLASM_UNSUPPORTED);
     assert_int_equal(peer_get_value(nodes[2]->peer, BYTES_LITERAL("/w/none"), world.now, &request),
                      0);
-    done = world_await(nodes[2], PEER_EVENT_LOOKUP_DONE, request, PATIENCE);
+    done = world_await(nodes[2], PEER_EVENT_LOOKUP_DONE, request, WORLD_PATIENCE);
     assert_int_equal(done->error, PLASM_NOT_FOUND);
     world_done(&world);
 }

@@ -7,6 +7,7 @@
 #include "peer/peer.h"
 #include "proto/capability/capability.h"
 #include "proto/identify/identify.h"
+#include "proto/kad/addresses.h"
 #include "util/testing.h"
 
 #define WORLD_NODES_MAX 16
@@ -16,6 +17,8 @@
 /* Turns of the world without time passing: more is a loop that does not end. */
 #define WORLD_TURNS_MAX 200000
 #define WORLD_PIECE_MAX 65536
+/* What is waited for happens within this time or never. */
+#define WORLD_PATIENCE (60 * NANOS_SECOND)
 
 struct world;
 struct world_node;
@@ -385,7 +388,7 @@ static inline void world_stop(struct world_node *node) {
     peer_free(node->peer);
     node->peer = NULL;
     node->world->kind->stop(node);
-    assert_int_equal(node->echoes, 0);
+    ENSURE(node->echoes == 0);
 }
 
 /* Stops all nodes; what they had must all be given back. */
@@ -397,9 +400,7 @@ static inline void world_done(struct world *world) {
         ed25519_done(&world->nodes[i].secret);
     }
     for (size_t i = 0; i < world->node_count; i++) {
-        if (world->nodes[i].memory.memory.used != 0) {
-            fail_msg("node %zu leaves %zu bytes behind", i, world->nodes[i].memory.memory.used);
-        }
+        ENSURE(world->nodes[i].memory.memory.used == 0);
     }
     if (world->kind->done != NULL) {
         world->kind->done(world);
@@ -512,6 +513,83 @@ static inline void world_identify_of(struct world_node *node, const struct world
     assert_non_null(connection);
     *ret_message = (struct identify){.address_count = 0};
     assert_int_equal(identify_merge(peer_connection_identify(connection), ret_message), 0);
+}
+
+static inline struct multiaddr world_address(const char *text) {
+    struct multiaddr address;
+    assert_int_equal(multiaddr_parse(bytes_of_string(text), &address), 0);
+    return address;
+}
+
+/* Lets time pass until the stream has closed. */
+static inline void world_await_close(struct world_stream *stream) {
+    struct world *world = stream->node->world;
+    for (int i = 0; i < 1000 && !stream->closed; i++) {
+        world_run(world, 10 * NANOS_MILLISECOND);
+    }
+    assert_true(stream->closed);
+}
+
+static inline void world_echo(struct world_node *from, struct peer_connection *connection,
+                              size_t size) {
+    int error = 0;
+    struct world_stream *stream = world_open(from, connection, WORLD_ECHO, size, &error);
+    assert_non_null(stream);
+    world_await_close(stream);
+    assert_int_equal(stream->error, 0);
+    assert_int_equal(stream->read, size);
+    assert_false(stream->changed);
+    assert_true(stream->got_end);
+    world_stream_free(stream);
+}
+
+static inline void world_check_capability(const struct peer_event *event,
+                                          const struct world_node *worker, const char *payload) {
+    struct envelope envelope;
+    assert_non_null(event);
+    assert_int_equal(envelope_open(event->data, BYTES_LITERAL(CAPABILITY_DOMAIN), &envelope), 0);
+    assert_true(peer_id_equal(&envelope.signer, &worker->id));
+    assert_true(bytes_equal_string(envelope.payload, payload));
+}
+
+static inline void world_bootstrap(struct world_node *node, const struct world_node *first) {
+    struct multiaddr address = world_full_address(first);
+    peer_bootstrap(node->peer, &address, 1, node->world->now);
+    assert_non_null(world_await(node, PEER_EVENT_BOOTSTRAPPED, 0, WORLD_PATIENCE));
+}
+
+static inline bool world_found(const struct world_node *node, uint64_t request,
+                               const struct world_node *provider) {
+    for (size_t i = 0; i < node->event_count; i++) {
+        const struct peer_event *event = &node->events[i].event;
+        struct bytes packed = event->data;
+        struct bytes address;
+        if (event->type == PEER_EVENT_PROVIDER && event->request == request &&
+            peer_id_equal(&event->peer_id, &provider->id) && kad_address_next(&packed, &address) &&
+            bytes_equal(address, multiaddr_bytes(&provider->address))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline int world_validate(void *context, struct bytes key, struct bytes value) {
+    (void)context;
+    (void)key;
+    return bytes_start_with(value, BYTES_LITERAL("bad")) ? PLASM_MALFORMED : 0;
+}
+
+static inline bool world_better(void *context, struct bytes key, struct bytes candidate,
+                                struct bytes current) {
+    (void)context;
+    (void)key;
+    return bytes_compare(candidate, current) > 0;
+}
+
+/* Values under /w/: every one but those that begin with "bad"; the world_better is the better. */
+static inline struct kad_namespaces world_namespaces(void) {
+    static const struct kad_namespace namespace = {"w", world_validate, world_better, NULL};
+    return (struct kad_namespaces){&namespace, 1};
 }
 
 #endif
