@@ -239,6 +239,21 @@ static void take_compiled(struct process *process, const struct runner_compiled 
     process_let_go(process);
 }
 
+/* Whether the job may still give that much; counts it. */
+static bool take_output(struct runner_job *job, struct bytes segments) {
+    enum runner_stream stream;
+    struct bytes data;
+    uint64_t total = 0;
+    while (runner_segment_next(&segments, &stream, &data)) {
+        total += data.size;
+    }
+    if (total > job->output_left_bytes) {
+        return false;
+    }
+    job->output_left_bytes -= total;
+    return true;
+}
+
 /* Takes in one packet of a process. True where it is an event already. */
 static bool take_packet(struct process *process, struct bytes packet,
                         struct runner_event *ret_event) {
@@ -249,12 +264,15 @@ static bool take_packet(struct process *process, struct bytes packet,
         return false;
     }
     bool busy = process->state == PROCESS_BUSY;
-    if (busy && message.type == RUNNER_MESSAGE_OUTPUT) {
+    if (busy && message.type == RUNNER_MESSAGE_OUTPUT &&
+        take_output(&process->job, message.output.segments)) {
         client->telling = process;
         client->segments = message.output.segments;
         client->finished_due = false;
     } else if (busy && message.type == RUNNER_MESSAGE_FINISHED &&
-               message.finished.job == process->job.number) {
+               message.finished.job == process->job.number &&
+               message.finished.result.fuel <= process->job.fuel_max &&
+               take_output(&process->job, message.finished.segments)) {
         client->telling = process;
         client->segments = message.finished.segments;
         client->result = message.finished.result;
@@ -349,9 +367,7 @@ static bool read_zygote(struct runner_client *client, struct runner_event *ret_e
     }
     client->burst = CLIENT_BURST_PACKETS;
     if (error != PLASM_STATE) {
-        client_stop(client, client->zygote_said_hello
-                                ? "plasm-run ended"
-                                : "plasm-run could not build its walls (seccomp, rlimits)");
+        client_zygote_ended(client);
     }
     return false;
 }

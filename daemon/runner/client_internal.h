@@ -28,8 +28,10 @@ struct runner_job {
     struct process *process;
     uint32_t number;
     void *user;
-    nanos started;  /* when it was submitted */
-    nanos deadline; /* when its runner is killed */
+    uint64_t fuel_max;
+    uint64_t output_left_bytes; /* what it may still give: a runner is not believed */
+    nanos started;              /* when it was submitted */
+    nanos deadline;             /* when its runner is killed */
     bool paused;
     bool cancelled;
     /* Set when the client killed the runner: how the job is to end then. */
@@ -141,5 +143,7 @@ void process_free(struct process *process);
 void client_warm_up(struct runner_client *client);
 /* The zygote is gone or must go: ends everything; `text` says why. */
 void client_stop(struct runner_client *client, const char *text);
+/* The zygote has closed its socket: finds out why, and stops. */
+void client_zygote_ended(struct runner_client *client);
 
 #endif

@@ -1,6 +1,7 @@
 /* Processes as the parent sees them: slots, sockets, pidfds, from fork to exit. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -11,6 +12,9 @@
 #include "runner/client_internal.h"
 #include "runner/packet.h"
 #include "util/ensure.h"
+
+/* How long a zygote that has closed its socket may take to be gone. */
+#define ZYGOTE_EXIT_MS 100
 
 struct list *client_list(struct runner_client *client, enum process_state state) {
     switch (state) {
@@ -228,6 +232,43 @@ void client_warm_up(struct runner_client *client) {
         if (process_spawn_runner(client, &process) != 0) {
             return;
         }
+    }
+}
+
+/* Its exit code, or -1 where it does not exit within a moment or was killed. */
+static int zygote_exit_code(const struct runner_client *client) {
+    siginfo_t info = {.si_pid = 0};
+    int pidfd = (int)syscall(SYS_pidfd_open, client->zygote_pid, 0);
+    if (pidfd < 0) {
+        return -1;
+    }
+    struct pollfd watched = {.fd = pidfd, .events = POLLIN};
+    (void)poll(&watched, 1, ZYGOTE_EXIT_MS);
+    close(pidfd);
+    if (waitid(P_PID, (id_t)client->zygote_pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        info.si_pid == 0 || info.si_code != CLD_EXITED) {
+        return -1;
+    }
+    return info.si_status;
+}
+
+void client_zygote_ended(struct runner_client *client) {
+    char text[CLIENT_TEXT_SIZE];
+    int code = zygote_exit_code(client);
+    switch (code) {
+    case RUNNER_ZYGOTE_NO_SANDBOX:
+        client_stop(client, "plasm-run could not give up its privileges or set its limits");
+        break;
+    case RUNNER_ZYGOTE_NO_SECCOMP:
+        client_stop(client, "plasm-run could not set its seccomp filter: does the kernel have it?");
+        break;
+    case RUNNER_ZYGOTE_NO_ENGINE:
+        client_stop(client, "plasm-run could not start wasmtime on this machine");
+        break;
+    default:
+        snprintf(text, sizeof(text), "plasm-run ended (code %d)", code);
+        client_stop(client, text);
+        break;
     }
 }
 

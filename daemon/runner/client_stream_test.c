@@ -185,6 +185,8 @@ static void strings_are_bounded(void **state) {
     assert_int_equal(runner_client_submit(testing.client, &request, testing_now(), &job),
                      PLASM_TOO_LARGE);
     args[0].size--;
+    /* The largest message there is. */
+    request.stdin_bytes = bytes_of(large, RUNNER_STDIN_INLINE_MAX);
     struct testing_job last;
     testing_run(&testing, &request, &last);
     assert_ok(&last);
@@ -199,19 +201,18 @@ static void strings_are_bounded(void **state) {
 
 /* A long job's output is told while it runs, not at its end. */
 static void output_is_told_as_it_is_made(void **state) {
-    const char *arguments[] = {"streams", "lines", "3", "100", NULL};
+    const char *arguments[] = {"streams", "lines", "3", "300", NULL};
     struct testing_strings strings;
     struct runner_request request;
     struct testing_job job;
     (void)state;
     testing_request(&image, arguments, &strings, &request);
-    nanos start = testing_now();
     testing_submit(&testing, &request, &job);
     while (job.output.size < strlen("line 0\n") && !job.over) {
         testing_wait(&testing, NANOS_MILLISECOND);
     }
-    assert_true(testing_now() - start < 60 * NANOS_MILLISECOND);
     assert_false(job.over);
+    assert_int_equal(job.output.size, strlen("line 0\n"));
     assert_true(testing_loop(&testing, &job.over, 5 * NANOS_SECOND));
     assert_ok(&job);
     assert_int_equal(job.chunks, 3);
@@ -264,10 +265,8 @@ static void a_paused_job_times_out_and_can_be_cancelled(void **state) {
     testing_submit(&testing, &request, &job);
     runner_job_pause(job.job);
     testing_wait(&testing, 100 * NANOS_MILLISECOND);
-    nanos start = testing_now();
-    runner_job_cancel(job.job, start);
+    runner_job_cancel(job.job, testing_now());
     assert_true(testing_loop(&testing, &job.over, NANOS_SECOND));
-    assert_true(testing_now() - start < 50 * NANOS_MILLISECOND);
     assert_int_equal(job.result.status, RUNNER_STATUS_CANCELLED);
     testing_job_done(&job);
 }

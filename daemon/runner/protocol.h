@@ -125,6 +125,13 @@ enum runner_wall {
     RUNNER_WALL_OTHER_USER = 2048, /* runs as nobody: only where plasmd is root */
 };
 
+/* Why a zygote gave up before its HELLO: its exit code. */
+enum runner_zygote_exit {
+    RUNNER_ZYGOTE_NO_SANDBOX = 20,
+    RUNNER_ZYGOTE_NO_SECCOMP = 21,
+    RUNNER_ZYGOTE_NO_ENGINE = 22,
+};
+
 enum runner_message_type {
     RUNNER_MESSAGE_HELLO = 1,
     RUNNER_MESSAGE_SPAWN = 2,

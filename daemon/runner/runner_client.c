@@ -373,6 +373,8 @@ int runner_client_submit(struct runner_client *client, const struct runner_reque
         .process = process,
         .number = message.job.job,
         .user = request->user,
+        .fuel_max = request->limits.fuel,
+        .output_left_bytes = request->limits.output_bytes,
         .started = now,
         .deadline = nanos_add(now, nanos_add(wall, client->config.kill_grace)),
     };

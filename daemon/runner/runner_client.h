@@ -16,7 +16,7 @@
  * to the processes. Nothing in here hashes: what must be hashed are the bytes of
  * RUNNER_EVENT_OUTPUT, in order.
  *
- * The messages between the processes are in protocol.h; the walls in sandbox.h. */
+ * The messages between the processes are in protocol.h, the walls in sandbox/sandbox.h. */
 #ifndef RUNNER_RUNNER_CLIENT_H
 #define RUNNER_RUNNER_CLIENT_H
 

@@ -154,7 +154,7 @@ static void receive(struct zygote *zygote) {
     close_all(fds, ARRAY_SIZE(fds));
 }
 
-static void serve(struct zygote *zygote) {
+_Noreturn static void serve(struct zygote *zygote) {
     sigset_t waiting;
     sigemptyset(&waiting);
     struct pollfd watched = {.fd = zygote->options->socket, .events = POLLIN};
@@ -168,26 +168,29 @@ static void serve(struct zygote *zygote) {
     }
 }
 
-static int prepare(struct zygote *zygote, struct sandbox_walls *ret_walls) {
-    const struct zygote_options *options = zygote->options;
-    struct sandbox_options sandbox = {
+/* What ends plasmd's other processes does not end these: plasmd decides, by closing the socket. So
+ * Ctrl-C or systemd's SIGTERM to all leaves running jobs to it. */
+static void ignore_signals(void) {
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE};
+    for (size_t i = 0; i < ARRAY_SIZE(ignored); i++) {
+        ENSURE(signal(ignored[i], SIG_IGN) != SIG_ERR);
+    }
+}
+
+static int enter_sandbox(const struct zygote_options *options, struct sandbox_walls *ret_walls) {
+    const uint64_t runner = options->data_bytes_max;
+    const uint64_t compile = options->compile_data_bytes_max;
+    const struct sandbox_options sandbox = {
         .keep = &options->socket,
         .keep_count = 1,
-        .data_bytes_max = options->data_bytes_max > options->compile_data_bytes_max
-                              ? options->data_bytes_max
-                              : options->compile_data_bytes_max,
+        .data_bytes_max = runner > compile ? runner : compile,
         .file_bytes_max = options->file_bytes_max,
     };
-    int error = sandbox_enter(&sandbox, ret_walls);
-    if (error != 0) {
-        return error;
-    }
-    const struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
-    block_child_signal(SIG_BLOCK);
-    if (sigaction(SIGCHLD, &action, NULL) != 0) {
-        return PLASM_IO;
-    }
-    error = job_host_init(&zygote->host);
+    return sandbox_enter(&sandbox, ret_walls);
+}
+
+static int prepare_seccomp(void) {
+    int error = 0;
     for (int role = SECCOMP_ROLE_ZYGOTE; role < SECCOMP_ROLE_COUNT && error == 0; role++) {
         error = seccomp_prepare((enum seccomp_role)role);
     }
@@ -196,10 +199,20 @@ static int prepare(struct zygote *zygote, struct sandbox_walls *ret_walls) {
 
 int zygote_main(const struct zygote_options *options) {
     static struct zygote zygote;
+    const struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
     struct sandbox_walls walls;
     zygote.options = options;
-    if (prepare(&zygote, &walls) != 0) {
-        return EXIT_FAILURE;
+    ignore_signals();
+    if (enter_sandbox(options, &walls) != 0) {
+        return RUNNER_ZYGOTE_NO_SANDBOX;
+    }
+    block_child_signal(SIG_BLOCK);
+    ENSURE(sigaction(SIGCHLD, &action, NULL) == 0);
+    if (job_host_init(&zygote.host) != 0) {
+        return RUNNER_ZYGOTE_NO_ENGINE;
+    }
+    if (prepare_seccomp() != 0) {
+        return RUNNER_ZYGOTE_NO_SECCOMP;
     }
     struct runner_message message = {
         .type = RUNNER_MESSAGE_HELLO,
@@ -209,5 +222,4 @@ int zygote_main(const struct zygote_options *options) {
     };
     send_message(&zygote, &message, NULL, 0);
     serve(&zygote);
-    return EXIT_SUCCESS;
 }
