@@ -105,6 +105,8 @@ static void describe_exit(const struct process *process) {
         set_text(client, "%s", client->stopped_text);
     } else if (process->pid == 0) {
         set_text(client, "the process could not be made (errno %d)", process->exit_code);
+    } else if (process->distrusted) {
+        set_text(client, "killed: it broke the protocol");
     } else if (process->signal == SIGSYS) {
         set_text(client, "killed: it made a system call that seccomp does not allow");
     } else if (process->signal != 0) {
@@ -208,6 +210,7 @@ static bool tell_concluded(struct runner_client *client, struct runner_event *re
 
 /* It broke the protocol: nothing more is believed of it. */
 static void distrust(struct process *process) {
+    process->distrusted = true;
     process_kill(process);
     process_hang_up(process);
     if (process->exited) {
@@ -384,8 +387,9 @@ static bool read_process(struct process *process, struct runner_event *ret_event
     if (error == PLASM_STATE) {
         return false;
     }
-    if (error == PLASM_TOO_LARGE) {
-        process_kill(process);
+    if (error != PLASM_CLOSED) {
+        distrust(process);
+        return false;
     }
     process_hang_up(process);
     if (process->exited) {

@@ -66,6 +66,7 @@ static struct process *slot_take(struct runner_client *client) {
     process->socket = -1;
     process->pidfd = -1;
     process->kill_due = false;
+    process->distrusted = false;
     process->was_busy = false;
     process->job = (struct runner_job){.process = process};
     process->exited = false;
