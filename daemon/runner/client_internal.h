@@ -50,13 +50,14 @@ struct runner_compile {
 struct process {
     struct runner_client *client;
     enum process_state state;
-    uint32_t token; /* of its slot and generation, in messages and epoll; 0 while free */
-    int socket;     /* -1: closed, or at its end */
-    int pidfd;      /* -1: not known yet */
-    bool kill_due;  /* as soon as pidfd is known */
-    bool exited;    /* EXITED came, or the zygote is gone */
-    bool concluded; /* in `concluded` of the client: exited and read to the end */
-    bool was_busy;  /* its job's FINISHED was given because it died */
+    uint32_t token;  /* of its slot and generation, in messages and epoll; 0 while free */
+    int socket;      /* -1: closed, or at its end */
+    int pidfd;       /* -1: not known yet */
+    bool kill_due;   /* as soon as pidfd is known */
+    bool exited;     /* EXITED came, or the zygote is gone */
+    bool concluded;  /* in `concluded` of the client: exited and read to the end */
+    bool distrusted; /* it broke the protocol, and was killed for it */
+    bool was_busy;   /* its job's FINISHED was given because it died */
     pid_t pid;
     int exit_code;
     int signal;
