@@ -369,6 +369,38 @@ static void dead_peers_cost_a_moment(void **state) {
     machine_teardown(&machine);
 }
 
+/* Far away is not dead: while nobody answers, nobody is given up before the request is. */
+static void the_only_peer_may_be_slow(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine);
+    struct peer_id peers[1];
+    machine_know(&machine, peers, 1);
+    uint64_t operation;
+    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
+    for (int phase = 0; phase < 2; phase++) {
+        machine_drain(&machine);
+        assert_int_equal(machine.ask_count, 1);
+        uint64_t ask = machine.asks[0].id;
+        nanos until = machine.now + 4 * NANOS_SECOND;
+        while (machine.now < until) {
+            machine_pass(&machine, until - machine.now);
+            const struct kad_event *event = machine_event(&machine, KAD_OPERATION_DONE);
+            assert_true(event == NULL || event->done.kind == KAD_BOOTSTRAP);
+        }
+        if (phase == 0) {
+            kad_answer(machine.kad, ask, BYTES_LITERAL("\x08\x04"), machine.now);
+        } else {
+            kad_answer(machine.kad, ask, bytes_of(NULL, 0), machine.now);
+        }
+    }
+    machine_drain(&machine);
+    assert_int_equal(machine_done(&machine)->kind, KAD_PROVIDE);
+    assert_int_equal(machine_done(&machine)->status, 0);
+    assert_int_equal(machine_done(&machine)->count, 1);
+    machine_teardown(&machine);
+}
+
 static void operations_have_a_deadline(void **state) {
     (void)state;
     struct machine machine;
@@ -642,6 +674,7 @@ int main(void) {
         cmocka_unit_test(find_peer_that_nobody_knows),
         cmocka_unit_test(providing_tells_the_closest),
         cmocka_unit_test(dead_peers_cost_a_moment),
+        cmocka_unit_test(the_only_peer_may_be_slow),
         cmocka_unit_test(operations_have_a_deadline),
         cmocka_unit_test(cancelling_ends_at_once),
         cmocka_unit_test(bad_answers_are_failures),

@@ -103,10 +103,11 @@ static void refill(struct kad *kad, size_t bucket, nanos now) {
 /* Out of the table, into the contacts where that is of use. */
 static void expel(struct kad *kad, struct table_peer *peer, bool keep, bool is_server, nanos now) {
     size_t bucket = table_bucket(&kad->table, &peer->hash);
-    struct contact *contact;
-    if (keep && contacts_put(&kad->contacts, &peer->id, is_server, peer->is_connected,
-                             &peer->groups, table_peer_addresses(peer), &contact) != 0) {
-        keep = false; /* forgotten for want of room: nothing depends on it */
+    if (keep) {
+        struct contact *contact;
+        int error = contacts_put(&kad->contacts, &peer->id, is_server, peer->is_connected,
+                                 &peer->groups, table_peer_addresses(peer), &contact);
+        (void)error; /* forgotten for want of room: nothing depends on it */
     }
     remove_peer(kad, peer);
     refill(kad, bucket, now);

@@ -195,13 +195,18 @@ static void store_begin(struct kad *kad, struct operation *operation, nanos now)
     operation->phase = OPERATION_STORE;
 }
 
+/* How long a target is waited for: while nobody has stored anything, as long as it takes. */
+static nanos store_patience(const struct kad *kad, const struct operation *operation) {
+    return operation->count > 0 ? kad->limits.straggler_max : kad->limits.request_timeout;
+}
+
 /* True when no target is worth waiting for. */
 static bool store_is_over(const struct kad *kad, const struct operation *operation, nanos now) {
+    nanos patience = store_patience(kad, operation);
     for (size_t i = 0; i < operation->target_count; i++) {
         const struct target *target = &operation->targets[i];
         if (target->state == TARGET_PENDING ||
-            (target->state == TARGET_WAITING &&
-             nanos_since(now, target->asked) < kad->limits.straggler_max)) {
+            (target->state == TARGET_WAITING && nanos_since(now, target->asked) < patience)) {
             return false;
         }
     }
@@ -346,7 +351,7 @@ nanos operation_deadline(const struct kad *kad, const struct operation *operatio
             return deadline;
         }
         if (target->state == TARGET_WAITING) {
-            last = nanos_max(last, nanos_add(target->asked, kad->limits.straggler_max));
+            last = nanos_max(last, nanos_add(target->asked, store_patience(kad, operation)));
         }
     }
     return nanos_min(deadline, last);

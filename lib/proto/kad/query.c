@@ -389,6 +389,9 @@ void query_failed(struct query *query, struct query_peer *peer) {
 }
 
 bool query_finished(const struct query *query) {
+    if (query->answered == 0 && query->slow > 0) {
+        return false; /* as long as there is nobody better, the slow are waited for */
+    }
     bool may_go_on = query->asked < KAD_LOOKUP_REQUESTS_MAX;
     for (size_t path = 0; path < query->path_count; path++) {
         struct path_view view = view_path(query, path);

@@ -99,7 +99,7 @@ void query_failed(struct query *query, struct query_peer *peer);
 void query_expire(struct query *query, nanos now);
 /* When query_expire changes something next; NANOS_NEVER. */
 nanos query_deadline(const struct query *query);
-/* True when every path has ended. */
+/* True when every path has ended. The silent are left out only where somebody has answered. */
 bool query_finished(const struct query *query);
 
 /* The closest peers that answered, nearest first: the k nearest of all, and of each path the

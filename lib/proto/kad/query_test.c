@@ -219,6 +219,24 @@ static void the_silent_are_not_waited_for(void **state) {
     teardown(&fixture);
 }
 
+static void all_are_silent(void **state) {
+    (void)state;
+    struct fixture fixture;
+    setup(&fixture);
+    seeds(&fixture, 3);
+    struct query_peer *asked[64];
+    assert_int_equal(ask_all(&fixture, 0, asked), 3);
+    query_expire(&fixture.query, NANOS_SECOND);
+    assert_int_equal(fixture.query.slow, 3);
+    assert_false(query_finished(&fixture.query));
+    query_failed(&fixture.query, asked[0]);
+    query_failed(&fixture.query, asked[1]);
+    assert_false(query_finished(&fixture.query));
+    query_answered(&fixture.query, asked[2], 3 * NANOS_SECOND);
+    assert_true(query_finished(&fixture.query));
+    teardown(&fixture);
+}
+
 static void dead_ends_are_left(void **state) {
     (void)state;
     struct fixture fixture;
@@ -400,6 +418,7 @@ int main(void) {
         cmocka_unit_test(paths_do_not_mix),
         cmocka_unit_test(few_seeds_are_dealt_out),
         cmocka_unit_test(the_silent_are_not_waited_for),
+        cmocka_unit_test(all_are_silent),
         cmocka_unit_test(dead_ends_are_left),
         cmocka_unit_test(a_network_counts_a_few_times),
         cmocka_unit_test(what_is_remembered_is_bounded),
