@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "runner/client_internal.h"
 #include "runner/packet.h"
 #include "runner/runner_testing.h"
 
@@ -236,6 +237,12 @@ static void an_answer_too_many_ends_the_runner(void **state) {
     testing_stop(&testing);
 }
 
+/* Of the one runner there is. */
+static int job_pidfd(const struct testing *testing) {
+    const struct list_node *node = list_first(&testing->client->idle);
+    return node != NULL ? CONTAINER_OF(node, struct process, link)->pidfd : -1;
+}
+
 static void descriptors_it_sends_are_not_kept(void **state) {
     struct runner_client_config config;
     struct testing testing;
@@ -245,6 +252,9 @@ static void descriptors_it_sends_are_not_kept(void **state) {
     assert_true(testing_start(&testing, &config));
     run_a_lie(&testing, "nothing", &job);
     testing_job_done(&job);
+    while (job_pidfd(&testing) < 0) {
+        testing_wait(&testing, NANOS_MILLISECOND); /* its pidfd may come after its answer */
+    }
     size_t before = open_descriptors();
     for (int i = 0; i < 3; i++) {
         run_a_lie(&testing, "a descriptor", &job);
