@@ -339,6 +339,9 @@ void conn_settle(struct quic_conn *conn) {
         conn_check_path(conn);
         /* Some of ngtcp2's deadlines are over only after their instant: let time pass. */
         nanos expiry = ngtcp2_conn_get_expiry(conn->ngtcp2);
+        if (!list_empty(&conn->sendable) && conn->paced_until > conn->endpoint->now) {
+            expiry = nanos_min(expiry, conn->paced_until);
+        }
         conn_set_timer(conn, nanos_max(expiry, conn->endpoint->now + NANOS_MICROSECOND));
     }
 }

@@ -73,11 +73,10 @@ struct quic_conn {
     bool counted;   /* in the prefix table */
     bool any_local; /* dialled with an unspecified source IP */
     bool keep_alive;
-    bool ping;         /* send something at the next transmit */
-    bool path_dirty;   /* the path may be another than is known */
-    bool want_streams; /* an open was refused */
-    bool data_blocked; /* by connection flow control, as far as is known */
-    bool pacing;
+    bool ping;           /* send something at the next transmit */
+    bool path_dirty;     /* the path may be another than is known */
+    bool want_streams;   /* an open was refused */
+    bool data_blocked;   /* by connection flow control, as far as is known */
     bool over_budget;    /* an allocation was refused for the state budget */
     int broken;          /* the connection must end with this error, found where it could not */
     int verify_error;    /* of the peer's certificate */
@@ -99,9 +98,7 @@ struct quic_conn {
     struct list streams;
     struct list sendable; /* of them those with something to send */
     size_t state_bytes;
-    size_t unpaced_bytes; /* sent since the pacer was last told */
-    nanos paced_from;     /* when they may begin to leave at the path's rate */
-    nanos last_sent;
+    nanos paced_until; /* new data waits until then */
     /* How it ended. */
     int close_error;
     uint64_t close_code;

@@ -57,6 +57,10 @@ static inline void compat_get_info(ngtcp2_conn *conn, compat_info *ret_info) {
 static inline bool compat_has_rtt(const compat_info *info) {
     return info->first_rtt_sample_ts != UINT64_MAX;
 }
+/* Of a congestion controller that has one (BBR), in bytes a nanosecond; 0 otherwise. */
+static inline double compat_pacing_rate(const compat_info *info) {
+    return info->pacing_rate;
+}
 
 static inline int compat_reset_stream(ngtcp2_conn *conn, int64_t id, uint64_t code) {
     return ngtcp2_conn_shutdown_stream_write(conn, id, code);
@@ -126,6 +130,10 @@ static inline void compat_get_info(ngtcp2_conn *conn, compat_info *ret_info) {
 }
 static inline bool compat_has_rtt(const compat_info *info) {
     return info->min_rtt != UINT64_MAX;
+}
+static inline double compat_pacing_rate(const compat_info *info) {
+    (void)info;
+    return 0;
 }
 
 static inline int compat_reset_stream(ngtcp2_conn *conn, int64_t id, uint64_t code) {

@@ -8,90 +8,59 @@
 #define SEGMENTS_MAX 64
 /* Pacing is for paths that have a queue somewhere: below this round trip it only costs timers. */
 #define PACED_RTT_MIN (2 * NANOS_MILLISECOND)
-/* So much may leave at once whatever the rate, as RFC 9002 allows at the beginning. */
+/* So much may leave at once after a pause, as RFC 9002 allows at the beginning. */
 #define BURST_BYTES ((size_t)12000)
-/* Otherwise as much as the path takes in this time; ngtcp2 lets packets leave as much too early. */
-#define QUANTUM NANOS_MILLISECOND
-/* How far back the pacer is set to forget what was sent unpaced. */
-#define PACER_FORGET (10 * NANOS_MINUTE)
-
-/* Drops a pacing delay that is over, or as good as over: it would only wake us up. */
-static void cancel_pacing_timer(struct quic_conn *conn) {
-    int result = ngtcp2_conn_handle_expiry(conn->ngtcp2, conn->endpoint->now);
-    if (result != 0) {
-        close_by_library(conn, result);
-    }
-}
-
-/* ngtcp2 counts the bytes sent since it was last told the time, and would hold back the next packet
- * for all of them. */
-static void forget_unpaced(struct quic_conn *conn) {
-    conn->unpaced_bytes = 0;
-    ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, nanos_since(conn->endpoint->now, PACER_FORGET));
-    cancel_pacing_timer(conn);
-}
+/* Otherwise a batch holds what the path takes in this time, and two packets at least. */
+#define QUANTUM           NANOS_MILLISECOND
+#define QUANTUM_BYTES_MIN ((size_t)3000)
 
 static bool is_paced(const struct quic_conn *conn, compat_info *ret_info) {
     if (conn->state != CONN_OPEN) {
         return false;
     }
     compat_get_info(conn->ngtcp2, ret_info);
-    return compat_has_rtt(ret_info) && ret_info->smoothed_rtt >= PACED_RTT_MIN;
+    return compat_has_rtt(ret_info) && ret_info->smoothed_rtt >= PACED_RTT_MIN &&
+           ret_info->cwnd > 0;
 }
 
-/* What the path takes in `time` at 1.25 times the rate that fills it (RFC 9002, section 7.7). */
-static uint64_t bytes_in(const compat_info *info, nanos time) {
-    return info->cwnd * time / info->smoothed_rtt * 5 / 4;
+/* How long the path is busy with `size` bytes, at 1.25 times the rate that fills it (RFC 9002,
+ * section 7.7). */
+static nanos time_of(const compat_info *info, size_t size) {
+    double rate = compat_pacing_rate(info);
+    if (rate > 0) {
+        return (nanos)((double)size / rate);
+    }
+    return (nanos)size * info->smoothed_rtt / info->cwnd * 4 / 5;
 }
 
 /* How much a batch may hold. */
 static size_t quantum_of(const compat_info *info) {
-    uint64_t quantum = bytes_in(info, QUANTUM);
-    quantum = quantum > BURST_BYTES ? quantum : BURST_BYTES;
-    return quantum < QUIC_BATCH_SIZE_MAX ? (size_t)quantum : QUIC_BATCH_SIZE_MAX;
-}
-
-/* The window of time that the bytes since `paced_from` fill is over. ngtcp2 holds the next packet
- * back until then (not acknowledgements). */
-static void close_window(struct quic_conn *conn, const compat_info *info) {
-    nanos now = conn->endpoint->now;
-    ngtcp2_conn_update_pkt_tx_time(conn->ngtcp2, conn->paced_from);
-    uint64_t per_quantum = bytes_in(info, QUANTUM);
-    nanos filled = QUANTUM * conn->unpaced_bytes / (per_quantum > 0 ? per_quantum : 1);
-    conn->paced_from = nanos_max(conn->paced_from + filled, now);
-    conn->unpaced_bytes = 0;
-    if (conn->paced_from <= now + QUANTUM) {
-        cancel_pacing_timer(conn);
+    nanos largest = time_of(info, QUIC_BATCH_SIZE_MAX);
+    if (largest <= QUANTUM) {
+        return QUIC_BATCH_SIZE_MAX;
     }
+    size_t quantum = (size_t)(QUIC_BATCH_SIZE_MAX * QUANTUM / largest);
+    return quantum > QUANTUM_BYTES_MIN ? quantum : QUANTUM_BYTES_MIN;
 }
 
-/* After a batch has left. `info` is NULL where nothing is paced. */
+/* After a batch has left. `info` is NULL where nothing is paced. ngtcp2's own pacer is not used: it
+ * counts what was sent before it was needed, and delays the next packet for that. */
 static void pace(struct quic_conn *conn, const compat_info *info, size_t size) {
-    nanos now = conn->endpoint->now;
-    bool idle = info != NULL && nanos_since(now, conn->last_sent) > info->smoothed_rtt;
-    conn->last_sent = now;
-    conn->unpaced_bytes += size;
     if (info == NULL) {
-        conn->pacing = false;
-        if (conn->unpaced_bytes > QUIC_BATCH_SIZE_MAX) {
-            forget_unpaced(conn);
-        }
+        conn->paced_until = 0;
         return;
     }
-    if (!conn->pacing || idle) { /* a burst is fine */
-        conn->pacing = true;
-        conn->paced_from = now;
-        forget_unpaced(conn);
-        conn->unpaced_bytes = size;
-    }
-    if (conn->ngtcp2 != NULL && conn->unpaced_bytes >= quantum_of(info)) {
-        close_window(conn, info);
-    }
+    nanos earliest = nanos_since(conn->endpoint->now, time_of(info, BURST_BYTES));
+    conn->paced_until = nanos_max(conn->paced_until, earliest) + time_of(info, size);
 }
 
 /* The next stream with something that may be sent now; when the connection is `blocked` by flow
- * control only the end of a stream may. */
+ * control only the end of a stream may. New data waits for the pacer; acknowledgements, control
+ * frames and what was lost do not. */
 static struct quic_stream *next_stream(struct quic_conn *conn, bool blocked) {
+    if (conn->paced_until > conn->endpoint->now) {
+        return NULL;
+    }
     for (struct list_node *node = list_first(&conn->sendable); node != NULL;
          node = list_next(&conn->sendable, node)) {
         struct quic_stream *stream = CONTAINER_OF(node, struct quic_stream, sendable);
