@@ -1,0 +1,77 @@
+/* The story that a run tells: nodes join through a few others, workers and others provide, a part
+ * dies without a word, and those who are left look for what was provided. */
+#ifndef SIM_SCENARIO_H
+#define SIM_SCENARIO_H
+
+#include "network.h"
+#include "samples.h"
+
+/* Bounds. */
+#define SCENARIO_NODES_MIN   8
+#define SCENARIO_NODES_MAX   100000
+#define SCENARIO_SETTLE_MAX  (24 * NANOS_HOUR)
+#define SCENARIO_PERCENT_MAX 90
+
+struct scenario_options {
+    uint64_t seed;
+    size_t node_count;
+    uint32_t loss_ppm;
+    unsigned dead_percent;
+    unsigned nat_percent; /* of the nodes: cannot be dialled, and are clients of the DHT */
+    nanos settle;         /* after the last joined, until the deaths */
+    bool quic;            /* the real bytes of QUIC instead of simulated connections */
+    FILE *trace_file;     /* borrowed, may be NULL */
+};
+extern const struct scenario_options scenario_options_default;
+
+/* What was tried and what came of it. */
+struct attempts {
+    size_t count;
+    size_t succeeded;
+};
+
+/* What is measured many times. Times are in nanoseconds. */
+enum measure {
+    MEASURE_STORED, /* servers that got an announcement */
+    /* Looking for one that provides, from a node that is there. */
+    MEASURE_HOPS,
+    MEASURE_REQUESTS,
+    MEASURE_LOOKUP_FIRST, /* until the provider was named */
+    MEASURE_LOOKUP_END,
+    /* A new client that looks for workers. */
+    MEASURE_DISCOVERY_FIRST, /* from its start to the first worker it could use */
+    MEASURE_DISCOVERY_END,
+    MEASURE_DISCOVERED, /* workers */
+    /* The network at the end. */
+    MEASURE_TABLE_SIZE,
+    MEASURE_NODE_BYTES, /* of the peer and core of one node */
+};
+#define MEASURE_COUNT 10
+
+struct scenario_report {
+    struct memory memory; /* of the samples */
+    size_t nodes;
+    size_t workers;
+    size_t died;
+    size_t workers_alive;
+    size_t clients;
+    struct attempts provides;
+    struct attempts lookups;
+    struct attempts discoveries;
+    struct samples measures[MEASURE_COUNT];
+    size_t simulator_bytes; /* of all that is not the nodes' own */
+    struct network_counts counts;
+    uint64_t steps;
+    nanos elapsed; /* virtual */
+    uint64_t trace_lines;
+    bool is_trace_broken; /* the file could not be written */
+    struct sha256_digest trace;
+};
+
+/* Runs it. The report is to be freed. */
+void scenario_run(const struct scenario_options *options, struct scenario_report *ret_report);
+void scenario_report_done(struct scenario_report *report);
+/* Of all lookups and discoveries, in percent. */
+double scenario_success_percent(const struct scenario_report *report);
+
+#endif
