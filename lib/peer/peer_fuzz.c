@@ -123,7 +123,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         act(node, raw, &input);
     }
     raw_run(raw, 2 * NANOS_MINUTE);
-    ENSURE(peer_stream_count(node->peer) == 0);
+    /* An echo that nobody ends is the application's own business; who posed as a DHT server may
+     * just be asked something. */
+    ENSURE(peer_stream_count(node->peer) <= node->echoes + KAD_CHECKS_MAX);
     ENSURE(node->memory.memory.used < 4 * 1024 * 1024);
     raw_free(raw);
     world_run(&world, NANOS_SECOND);
