@@ -133,6 +133,8 @@ static const struct attempt attempts[] = {
     {"maps_executable", ALLOWED, ALLOWED, KILLED},
     {"makes_executable", ALLOWED, ALLOWED, KILLED},
     {"makes_a_memfd", ALLOWED, KILLED, KILLED},
+    {"maps_shared", KILLED, KILLED, KILLED},
+    {"maps_growing", KILLED, KILLED, KILLED},
     {"takes_much_memory", REFUSED, REFUSED, REFUSED},
     {"raises_a_limit", REFUSED, KILLED, KILLED},
     {"becomes_root", KILLED, KILLED, KILLED},
@@ -170,6 +172,9 @@ static void nothing_gets_out(bool nobody) {
         expect("compile", "all", attempts[i].name, nobody, attempts[i].compile);
         expect("runner", "all", attempts[i].name, nobody, attempts[i].runner);
     }
+    /* The zygote may, as far as seccomp is concerned: see seccomp.c. */
+    expect("compile", "all", "aborts_another", nobody, KILLED);
+    expect("runner", "all", "aborts_another", nobody, KILLED);
 }
 
 static void nothing_gets_out_as_root(void **state) {

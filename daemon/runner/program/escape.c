@@ -125,6 +125,19 @@ static bool makes_executable(void) {
 static bool makes_a_memfd(void) {
     return memfd_create("escape", 0) >= 0;
 }
+/* Memory that RLIMIT_DATA does not count. */
+static bool maps_shared(void) {
+    return mmap(NULL, 2 * DATA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0) !=
+           MAP_FAILED;
+}
+static bool maps_growing(void) {
+    return mmap(NULL, 2 * DATA_BYTES, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0) != MAP_FAILED;
+}
+static bool aborts_another(void) {
+    const pid_t another = getpid() == 1 ? 2 : 1;
+    return syscall(SYS_tgkill, another, another, SIGABRT) == 0;
+}
 static bool takes_much_memory(void) {
     return mmap(NULL, 2 * DATA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
            MAP_FAILED;
@@ -203,6 +216,9 @@ static const struct {
     {"maps_executable", maps_executable},
     {"makes_executable", makes_executable},
     {"makes_a_memfd", makes_a_memfd},
+    {"maps_shared", maps_shared},
+    {"maps_growing", maps_growing},
+    {"aborts_another", aborts_another},
     {"takes_much_memory", takes_much_memory},
     {"raises_a_limit", raises_a_limit},
     {"becomes_root", becomes_root},

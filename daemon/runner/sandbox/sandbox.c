@@ -27,7 +27,9 @@ const char *__asan_default_options(void) {
 }
 #endif
 
-#define SANDBOX_FILES_MAX 64 /* descriptors of a zygote: two a spawn under way, and its own */
+/* The compiler recurses; a module's own stack is the engine's to bound. */
+#define SANDBOX_STACK_BYTES_MAX (UINT64_C(8) << 20)
+#define SANDBOX_FILES_MAX       64 /* descriptors of a zygote: two a spawn under way, and its own */
 
 void sandbox_forget_environment(char **environment) {
     for (char **variable = environment; *variable != NULL; variable++) {
@@ -192,6 +194,7 @@ static int set_limits(const struct sandbox_options *options) {
     int error = sandbox_limit(RLIMIT_CORE, 0);
     error = error != 0 ? error : sandbox_limit(RLIMIT_MEMLOCK, 0);
     error = error != 0 ? error : sandbox_limit(RLIMIT_MSGQUEUE, 0);
+    error = error != 0 ? error : sandbox_limit(RLIMIT_STACK, SANDBOX_STACK_BYTES_MAX);
     error = error != 0 ? error : sandbox_limit(RLIMIT_NOFILE, SANDBOX_FILES_MAX);
     error = error != 0 ? error : sandbox_limit(RLIMIT_FSIZE, options->file_bytes_max);
     return error != 0 ? error : sandbox_limit_data(options->data_bytes_max);

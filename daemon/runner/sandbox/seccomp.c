@@ -18,6 +18,11 @@
 /* The compiled filter of each role, made by seccomp_prepare. */
 static struct sock_fprog programs[SECCOMP_ROLE_COUNT];
 
+#define INSTRUCTIONS_MAX 512
+/* Stands in a prepared filter for the number of the process that will take it; no process has it.
+ */
+#define OWN_PROCESS 0x7fffff0fu
+
 #define ROLE(role)   (1u << (role))
 #define WAIT         ROLE(SECCOMP_ROLE_WAIT)
 #define ZYGOTE       ROLE(SECCOMP_ROLE_ZYGOTE)
@@ -111,39 +116,59 @@ static int add_allowed(scmp_filter_ctx context, enum seccomp_role role) {
     return error;
 }
 
-/* Allows a call where its argument number `index`, under `mask`, is `value`. */
-static int allow_if(scmp_filter_ctx context, int call, unsigned index, scmp_datum_t mask,
-                    scmp_datum_t value) {
-    const struct scmp_arg_cmp compare = {index, SCMP_CMP_MASKED_EQ, mask, value};
-    return seccomp_rule_add_array(context, SCMP_ACT_ALLOW, call, 1, &compare);
+/* An argument that must, under a mask, have a value. */
+static struct scmp_arg_cmp masked(unsigned index, scmp_datum_t mask, scmp_datum_t value) {
+    return (struct scmp_arg_cmp){index, SCMP_CMP_MASKED_EQ, mask, value};
 }
 
-/* Calls that are allowed for some arguments only. */
+static struct scmp_arg_cmp equal(unsigned index, scmp_datum_t value) {
+    return (struct scmp_arg_cmp){index, SCMP_CMP_EQ, value, 0};
+}
+
+/* Memory: private and not growing by itself, for only that counts against RLIMIT_DATA; executable
+ * for those that load code. */
+static int add_memory(scmp_filter_ctx context, enum seccomp_role role) {
+    const struct scmp_arg_cmp conditions[] = {
+        masked(3, MAP_TYPE | MAP_GROWSDOWN, MAP_PRIVATE),
+        masked(2, PROT_EXEC, 0),
+    };
+    const bool loads_code = role != SECCOMP_ROLE_RUNNER;
+    int error = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(mmap), loads_code ? 1 : 2,
+                                       conditions);
+    if (error != 0) {
+        return error;
+    }
+    return seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), loads_code ? 0 : 1,
+                                  &conditions[1]);
+}
+
+/* Other calls that are allowed for some arguments only. */
 static int add_conditional(scmp_filter_ctx context, enum seccomp_role role) {
-    const scmp_datum_t whole = UINT64_MAX;
+    /* abort(); never a signal to another process, not even to a sibling. The zygote's filter is its
+     * children's too, and cannot name them. */
+    const struct scmp_arg_cmp abort_self[] = {equal(2, SIGABRT), equal(0, OWN_PROCESS)};
+    const unsigned abort_conditions = role == SECCOMP_ROLE_ZYGOTE ? 1 : 2;
+    /* fork() and nothing else: no threads, no namespaces. */
+    const struct scmp_arg_cmp fork_only =
+        equal(0, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD);
+    const struct scmp_arg_cmp die_with_parent = equal(0, PR_SET_PDEATHSIG);
+    const struct scmp_arg_cmp seal = equal(1, F_ADD_SEALS);
     if (role == SECCOMP_ROLE_WAIT) {
         return 0;
     }
-    /* abort(); never a signal to end or stop another process. */
-    int error = allow_if(context, SCMP_SYS(tgkill), 2, whole, SIGABRT);
-    const int mapping[] = {SCMP_SYS(mmap), SCMP_SYS(mprotect)};
-    for (size_t i = 0; i < ARRAY_SIZE(mapping) && error == 0; i++) {
-        if (role == SECCOMP_ROLE_RUNNER) {
-            error = allow_if(context, mapping[i], 2, PROT_EXEC, 0);
-        } else {
-            error = seccomp_rule_add(context, SCMP_ACT_ALLOW, mapping[i], 0);
-        }
+    int error = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), abort_conditions,
+                                       abort_self);
+    error = error != 0 ? error : add_memory(context, role);
+    if (role != SECCOMP_ROLE_ZYGOTE || error != 0) {
+        return error;
     }
-    if (role == SECCOMP_ROLE_ZYGOTE && error == 0) {
-        /* fork() and nothing else: no threads, no namespaces. */
-        const scmp_datum_t fork_flags = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
-        error = allow_if(context, SCMP_SYS(clone), 0, whole, fork_flags);
+    error = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &fork_only);
+    if (error == 0) {
+        error =
+            seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, &die_with_parent);
     }
-    if (role == SECCOMP_ROLE_ZYGOTE && error == 0) {
-        error = allow_if(context, SCMP_SYS(fcntl), 1, whole, F_ADD_SEALS);
-    }
-    if (role == SECCOMP_ROLE_ZYGOTE && error == 0) {
-        error = allow_if(context, SCMP_SYS(prctl), 0, whole, PR_SET_PDEATHSIG);
+    if (error == 0) {
+        error = seccomp_rule_add_array(context, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, &seal);
     }
     return error;
 }
@@ -190,13 +215,33 @@ int seccomp_prepare(enum seccomp_role role) {
     return error;
 }
 
+/* The program with the caller's process number in the place of OWN_PROCESS. */
+static int personalise(const struct sock_fprog *program, struct sock_filter *room) {
+    const uint32_t self = (uint32_t)getpid();
+    if (program->len > INSTRUCTIONS_MAX) {
+        return PLASM_TOO_LARGE;
+    }
+    memcpy(room, program->filter, program->len * sizeof(*room));
+    for (size_t i = 0; i < program->len; i++) {
+        if (room[i].k == OWN_PROCESS && BPF_CLASS(room[i].code) == BPF_JMP) {
+            room[i].k = self;
+        }
+    }
+    return 0;
+}
+
 int seccomp_enter(enum seccomp_role role) {
+    struct sock_filter instructions[INSTRUCTIONS_MAX];
     if (programs[role].filter == NULL) {
         int error = seccomp_prepare(role);
         if (error != 0) {
             return error;
         }
     }
-    long error = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &programs[role]);
-    return error == 0 ? 0 : PLASM_IO;
+    const struct sock_fprog program = {programs[role].len, instructions};
+    int error = personalise(&programs[role], instructions);
+    if (error != 0) {
+        return error;
+    }
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0 ? 0 : PLASM_IO;
 }
