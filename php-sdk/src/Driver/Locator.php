@@ -96,13 +96,13 @@ final class Locator
     {
         $checkout = $this->checkout();
         $get = $checkout === null ? 'git clone https://github.com/phasebased/phase.git && cd phase' : "cd $checkout";
-        $packages = match (true) {
-            $this->family === 'Darwin' => 'brew install cmake pkgconf gnutls libsodium libuv jansson c-ares secp256k1',
-            is_executable('/usr/bin/apt-get') => 'tools/install-deps build',
-            default => null,
-        };
         $build = 'composer install --working-dir=php-sdk';
-        return implode(' && ', array_filter([$get, $packages, $build]));
+        $steps = match (true) {
+            $this->family === 'Darwin' => ['tools/build-macos'],
+            is_executable('/usr/bin/apt-get') => ['tools/install-deps build', $build],
+            default => [$build],
+        };
+        return implode(' && ', [$get, ...$steps]);
     }
 
     /**

@@ -85,8 +85,9 @@ final class LocatorTest extends TestCase
         $this->directory->write('checkout/lib/include/plasm.h');
         $checkout = "{$this->directory->path}/checkout";
         self::assertSame($checkout, $this->locator()->checkout());
-        self::assertStringStartsWith("cd $checkout && brew install ", $this->locator('Darwin')->installCommand());
-        foreach (['Darwin', 'Linux', 'BSD'] as $family) {
+        self::assertSame("cd $checkout && tools/build-macos", $this->locator('Darwin')->installCommand());
+        self::assertFileExists(dirname(__DIR__, 3) . '/tools/build-macos');
+        foreach (['Linux', 'BSD'] as $family) {
             $command = $this->locator($family)->installCommand();
             self::assertStringEndsWith('composer install --working-dir=php-sdk', $command);
             self::assertStringNotContainsString("\n", $command);
