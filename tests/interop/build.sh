@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the foreign peers of the interoperability tests: build.sh BUILD_DIR
-# makes BUILD_DIR/go-peer (go-libp2p) and BUILD_DIR/js (js-libp2p). Nothing is written to the source
-# tree. Quick when nothing changed; needs no network once the package caches are warm.
+# makes BUILD_DIR/go-peer (go-libp2p) and BUILD_DIR/js (js-libp2p: the peer and the job client).
+# Nothing is written to the source tree. Quick when nothing changed; needs no network once the
+# package caches are warm.
 set -eu
 
 if [ $# -ne 1 ]; then
@@ -51,5 +52,5 @@ if [ "$(cat "$js_dir/installed" 2>/dev/null || true)" != "$wanted" ]; then
     echo "$wanted" >"$js_dir/installed"
 fi
 # The programs sit beside node_modules, where their imports are looked for.
-cp "$source_dir"/js/*.mjs "$js_dir/"
+cp "$source_dir"/js/*.mjs "$source_dir"/jobclient/*.mjs "$js_dir/"
 echo "built $build_dir/go-peer and $js_dir"
