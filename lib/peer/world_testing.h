@@ -592,4 +592,9 @@ static inline struct kad_namespaces world_namespaces(void) {
     return (struct kad_namespaces){&namespace, 1};
 }
 
+/* The kind of world that a test of the list is run on. */
+static inline const struct world_kind *world_kind_of(void **state) {
+    return *state;
+}
+
 #endif
