@@ -404,3 +404,21 @@ void session_expire(struct session *session, nanos now) {
     job_worker_expire(&session->machine, now);
     session_pump(session, now);
 }
+
+void sessions_cut(struct worker *worker) {
+    for (struct list_node *node = list_first(&worker->sessions); node != NULL;
+         node = list_next(&worker->sessions, node)) {
+        CONTAINER_OF(node, struct session, node)->stream = NULL;
+    }
+}
+
+void sessions_free(struct worker *worker) {
+    struct list_node *node = list_first(&worker->sessions);
+    while (node != NULL) {
+        struct session *session = CONTAINER_OF(node, struct session, node);
+        node = list_next(&worker->sessions, node);
+        if (session->job == NULL) {
+            free_session(session);
+        }
+    }
+}

@@ -446,8 +446,11 @@ static void stop(struct worker *worker) {
     if (worker->host != NULL) {
         save_table(worker);
     }
-    host_free(worker->host); /* says goodbye; sessions hear of it no more */
+    (void)uv_prepare_stop(&worker->prepare); /* it would look at what is freed now */
+    host_free(worker->host);                 /* says goodbye; sessions hear of it no more */
+    sessions_cut(worker);
     jobs_free(worker);
+    sessions_free(worker);
     runner_client_free(worker->runner);
     modules_close(worker->modules);
     store_close(worker->store);

@@ -58,6 +58,11 @@ int worker_run(const struct config *config);
 void session_opened(struct worker *worker, struct peer_stream *stream, nanos now);
 void session_event(struct worker *worker, const struct peer_event *event, nanos now);
 
+/* The peer is gone, and every stream with it. */
+void sessions_cut(struct worker *worker);
+/* Frees those that no job holds: after jobs_free all. */
+void sessions_free(struct worker *worker);
+
 /* job.c */
 void jobs_runner_event(struct worker *worker, const struct runner_event *event, nanos now);
 /* Starts what waits and can run. */

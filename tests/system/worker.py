@@ -51,11 +51,13 @@ class Worker:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(20)
+                code = self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
                 raise
+            if code != 0:
+                raise RuntimeError(f"plasmd ended with {code}; it said:\n" + self.log()[-3000:])
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
