@@ -13,9 +13,15 @@ struct heap_node {
     size_t index;
 };
 
+/* A node's place. The deadline stands here too: looking for the earliest touches no object. */
+struct heap_slot {
+    nanos deadline;
+    struct heap_node *node;
+};
+
 struct heap {
     struct memory *memory;
-    struct heap_node **nodes;
+    struct heap_slot *slots;
     size_t size;
     size_t capacity;
 };

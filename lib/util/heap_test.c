@@ -18,8 +18,9 @@ static void check_first(const struct heap *heap, const struct heap_node *timers,
     }
     assert_int_equal(heap->size, count);
     for (size_t i = 0; i < heap->size; i++) {
-        assert_int_equal(heap->nodes[i]->index, i + 1);
-        assert_true(heap->nodes[i]->deadline >= heap->nodes[i > 0 ? (i - 1) / 2 : 0]->deadline);
+        assert_int_equal(heap->slots[i].node->index, i + 1);
+        assert_true(heap->slots[i].node->deadline == heap->slots[i].deadline);
+        assert_true(heap->slots[i].deadline >= heap->slots[i > 0 ? (i - 1) / 2 : 0].deadline);
     }
     assert_true(heap_deadline(heap) == earliest);
     struct heap_node *first = heap_first(heap);
