@@ -307,8 +307,13 @@ static void take_spawned(struct runner_client *client, const struct runner_spawn
         if (process->state == PROCESS_ENDING) {
             process_free(process);
         }
+    } else if (pidfd < 0) {
+        client_stop(client, "plasm-run gave no handle of a process: it could not be killed");
     } else if (process->kill_due) {
         process_kill(process);
+        if (process->state == PROCESS_ENDING) {
+            process_free(process);
+        }
     }
 }
 

@@ -19,7 +19,7 @@ enum process_state {
     PROCESS_IDLE,      /* a runner kept for its client and module */
     PROCESS_BUSY,      /* a runner with a job */
     PROCESS_COMPILING, /* a compile process */
-    PROCESS_ENDING,    /* let go: nothing it says matters any more */
+    PROCESS_ENDING,    /* let go, and to be killed as soon as its pidfd comes */
 };
 
 struct process;

@@ -201,8 +201,8 @@ void process_let_go(struct process *process) {
     process_set_due(process, NANOS_NEVER);
     process_hang_up(process);
     process_kill(process);
-    if (process->exited) {
-        process_free(process);
+    if (process->exited || process->pidfd >= 0) {
+        process_free(process); /* what the zygote will say of its end is for nobody */
     } else {
         process_move(process, PROCESS_ENDING);
     }

@@ -56,7 +56,7 @@ static bool config_is_valid(const struct runner_client_config *config) {
 
 /* Slots, each with room in the heap of deadlines, so that no later step can fail for memory. */
 static int slots_init(struct runner_client *client) {
-    /* Twice: processes that end still hold their slot until the zygote has said so. */
+    /* Twice: those that are let go before their pidfd has come still hold their slot. */
     client->slot_count = 2 * (client->config.runners_max + client->config.compiles_max);
     client->processes =
         memory_zero(client->memory, client->slot_count * sizeof(*client->processes));
