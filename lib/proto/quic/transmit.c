@@ -43,13 +43,9 @@ static size_t quantum_of(const compat_info *info) {
     return quantum > QUANTUM_BYTES_MIN ? quantum : QUANTUM_BYTES_MIN;
 }
 
-/* After a batch has left. `info` is NULL where nothing is paced. ngtcp2's own pacer is not used: it
- * counts what was sent before it was needed, and delays the next packet for that. */
+/* After a batch of a paced connection has left. ngtcp2's own pacer is not used: it counts what was
+ * sent before it was needed, and delays the next packet for that. */
 static void pace(struct quic_conn *conn, const compat_info *info, size_t size) {
-    if (info == NULL) {
-        conn->paced_until = 0;
-        return;
-    }
     nanos earliest = nanos_since(conn->endpoint->now, time_of(info, BURST_BYTES));
     conn->paced_until = nanos_max(conn->paced_until, earliest) + time_of(info, size);
 }
@@ -262,11 +258,12 @@ bool transmit_conn(struct quic_conn *conn, struct span room, struct quic_packet 
     struct quic_packet batch;
     compat_info info;
     bool paced = is_paced(conn, &info);
+    conn->paced_until = paced ? conn->paced_until : 0;
     begin_ping(conn);
     bool more = write_batch(conn, room, paced ? quantum_of(&info) : room.size, &batch);
     end_ping(conn);
-    if (conn->ngtcp2 != NULL && batch.size > 0) {
-        pace(conn, paced ? &info : NULL, batch.size);
+    if (paced && batch.size > 0) {
+        pace(conn, &info, batch.size);
     }
     if (conn->ngtcp2 != NULL && more) {
         conn_ready(conn);
