@@ -443,6 +443,8 @@ void host_free(struct host *host) {
     bool own = host->loop == &host->own_loop;
     if (host->has_handles) {
         close_handles(host);
+    } else if (!own) {
+        free(host);
     }
     if (own) {
         (void)uv_run(host->loop, UV_RUN_DEFAULT);

@@ -276,7 +276,7 @@ static void put_source(struct msghdr *message, const struct netaddr *local) {
     }
 }
 
-int udp_send(struct udp_socket *udp, const struct udp_datagram *datagram) {
+static int send_once(struct udp_socket *udp, const struct udp_datagram *datagram) {
     struct sockaddr_storage name;
     _Alignas(struct cmsghdr) uint8_t control[CONTROL_SIZE] = {0};
     struct iovec vector = {(void *)(uintptr_t)datagram->bytes.data, datagram->bytes.size};
@@ -323,4 +323,28 @@ int udp_send(struct udp_socket *udp, const struct udp_datagram *datagram) {
     default:
         return PLASM_IO;
     }
+}
+
+/* The interface on the way, not the socket, decides whether batches are split for us: without
+ * checksum offload it is EIO. What is not sent any more is as lost on the way. */
+static bool refuses_segments(const struct udp_datagram *datagram) {
+    return datagram->segment_size > 0 && (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP);
+}
+
+int udp_send(struct udp_socket *udp, const struct udp_datagram *datagram) {
+    int error = send_once(udp, datagram);
+    if (error == 0 || !refuses_segments(datagram)) {
+        return error;
+    }
+    udp->segments = false;
+    struct udp_datagram one = *datagram;
+    one.segment_size = 0;
+    struct bytes rest = datagram->bytes;
+    error = 0;
+    while (rest.size > 0 && error == 0) {
+        one.bytes = bytes_slice(rest, 0, datagram->segment_size);
+        rest = bytes_slice(rest, one.bytes.size, rest.size);
+        error = send_once(udp, &one);
+    }
+    return error == PLASM_LIMIT ? 0 : error;
 }

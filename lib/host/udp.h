@@ -22,7 +22,7 @@ struct udp_datagram {
 
 struct udp_socket {
     int fd;
-    bool segments; /* the kernel takes several packets in one send (GSO) */
+    bool segments; /* the kernel takes several packets in one send (GSO), as far as is known */
     struct netaddr local;
     uint8_t *room; /* UDP_BATCH_MAX * UDP_DATAGRAM_MAX */
 };

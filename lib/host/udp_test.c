@@ -78,6 +78,39 @@ static void segments(void **state) {
     udp_close(&b);
 }
 
+/* More segments than the kernel takes are refused like those of an interface that cannot split:
+ * they arrive all the same, and no more are tried. */
+static void segments_one_by_one(void **state) {
+    (void)state;
+    struct udp_socket a;
+    struct udp_socket b;
+    struct udp_datagram datagrams[UDP_BATCH_MAX];
+    static uint8_t bytes[200];
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (uint8_t)i;
+    }
+    assert_int_equal(udp_open(&loopback, &a), 0);
+    assert_int_equal(udp_open(&loopback, &b), 0);
+    if (!a.segments) {
+        skip();
+    }
+    struct udp_datagram out = {
+        .local = a.local, .remote = b.local, .segment_size = 1, .bytes = BYTES_ARRAY(bytes)};
+    assert_int_equal(udp_send(&a, &out), 0);
+    assert_false(a.segments);
+    size_t received = 0;
+    while (received < sizeof(bytes)) {
+        size_t count = wait_receive(&b, datagrams);
+        for (size_t i = 0; i < count; i++) {
+            for (size_t j = 0; j < datagrams[i].bytes.size; j++) {
+                assert_int_equal(datagrams[i].bytes.data[j], received++);
+            }
+        }
+    }
+    udp_close(&a);
+    udp_close(&b);
+}
+
 static void batches(void **state) {
     (void)state;
     struct udp_socket a;
@@ -146,6 +179,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_datagram_with_ecn),
         cmocka_unit_test(segments),
+        cmocka_unit_test(segments_one_by_one),
         cmocka_unit_test(batches),
         cmocka_unit_test(refusals),
         cmocka_unit_test(addresses_that_cannot_be_bound),
