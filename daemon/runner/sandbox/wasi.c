@@ -110,6 +110,10 @@ static wasm_trap_t *enter(void *context, wasmtime_caller_t *caller, wasmtime_val
     return NULL;
 }
 
+enum wasi_errno wasi_call_function(struct wasi_call *call, size_t index) {
+    return functions[index].handler(call);
+}
+
 static wasm_functype_t *function_type(const struct wasi_function *function) {
     wasm_valtype_vec_t parameters;
     wasm_valtype_vec_t results;

@@ -52,6 +52,10 @@ MUST_CHECK bool guest_get_u64(const struct wasi_call *call, uint64_t address, ui
 MUST_CHECK bool guest_put_u32(const struct wasi_call *call, uint64_t address, uint32_t value);
 MUST_CHECK bool guest_put_u64(const struct wasi_call *call, uint64_t address, uint64_t value);
 
+/* Calls function number `index` (0 to WASI_FUNCTION_COUNT - 1) as a module would: for the fuzzer.
+ */
+enum wasi_errno wasi_call_function(struct wasi_call *call, size_t index);
+
 /* The open descriptor of this number, or NULL. */
 struct wasi_fd *wasi_fd(const struct wasi_call *call, uint32_t number);
 /* Bytes of standard input not read yet. */
