@@ -14,16 +14,23 @@ static size_t peer_size(size_t addresses_size) {
 
 void table_done(struct table *table) {
     for (size_t i = 0; i < KAD_BUCKETS; i++) {
-        struct table_peer *peer = table->buckets[i];
-        while (peer != NULL) {
-            struct table_peer *next = peer->next;
+        for (size_t j = 0; j < table->bucket_sizes[i]; j++) {
+            struct table_peer *peer = table->buckets[i][j].peer;
             memory_put(table->memory, peer, peer_size(peer->addresses_size));
-            peer = next;
         }
+        memory_put(table->memory, table->buckets[i], KAD_K * sizeof(struct table_slot));
         table->buckets[i] = NULL;
         table->bucket_sizes[i] = 0;
     }
     table->size = 0;
+}
+
+static uint64_t head_of(const struct sha256_digest *hash) {
+    uint64_t head = 0;
+    for (size_t i = 0; i < sizeof(head); i++) {
+        head = head << 8 | hash->bytes[i];
+    }
+    return head;
 }
 
 size_t table_bucket(const struct table *table, const struct sha256_digest *hash) {
@@ -32,20 +39,25 @@ size_t table_bucket(const struct table *table, const struct sha256_digest *hash)
 }
 
 struct table_peer *table_find(const struct table *table, const struct sha256_digest *hash) {
-    struct table_peer *peer = table->buckets[table_bucket(table, hash)];
-    while (peer != NULL && !sha256_equal(&peer->hash, hash)) {
-        peer = peer->next;
+    size_t bucket = table_bucket(table, hash);
+    uint64_t head = head_of(hash);
+    for (size_t i = 0; i < table->bucket_sizes[bucket]; i++) {
+        const struct table_slot *slot = &table->buckets[bucket][i];
+        if (slot->head == head && sha256_equal(&slot->peer->hash, hash)) {
+            return slot->peer;
+        }
     }
-    return peer;
+    return NULL;
 }
 
 /* How many of a bucket's peers, `except` left out, have one of the groups. */
 static void count_groups(const struct table *table, size_t bucket, const struct kad_groups *groups,
                          const struct table_peer *except, size_t *ip4, size_t *ip6) {
-    for (const struct table_peer *peer = table->buckets[bucket]; peer != NULL; peer = peer->next) {
-        if (peer != except) {
-            *ip4 += groups->ip4 != 0 && peer->groups.ip4 == groups->ip4;
-            *ip6 += groups->ip6 != 0 && peer->groups.ip6 == groups->ip6;
+    for (size_t i = 0; i < table->bucket_sizes[bucket]; i++) {
+        const struct table_slot *slot = &table->buckets[bucket][i];
+        if (slot->peer != except) {
+            *ip4 += groups->ip4 != 0 && slot->groups.ip4 == groups->ip4;
+            *ip6 += groups->ip6 != 0 && slot->groups.ip6 == groups->ip6;
         }
     }
 }
@@ -70,32 +82,29 @@ bool table_group_allows(const struct table *table, size_t bucket, const struct k
     return groups_fit(table, bucket, groups, NULL);
 }
 
-/* The pointer that points to the peer. */
-static struct table_peer **peer_link(struct table *table, const struct table_peer *peer) {
-    struct table_peer **link = &table->buckets[table_bucket(table, &peer->hash)];
-    while (*link != peer) {
-        ENSURE(*link != NULL);
-        link = &(*link)->next;
-    }
-    return link;
+static struct table_slot *slot_of(const struct table *table, const struct table_peer *peer) {
+    struct table_slot *slot = &table->buckets[table_bucket(table, &peer->hash)][peer->place];
+    ENSURE(slot->peer == peer);
+    return slot;
 }
 
 /* Gives the peer other addresses; it moves in memory. Without memory it keeps the old ones. */
 static struct table_peer *peer_readdress(struct table *table, struct table_peer *peer,
                                          const struct kad_groups *groups, struct bytes addresses) {
+    struct table_slot *slot = slot_of(table, peer);
     if (addresses.size != peer->addresses_size) {
-        struct table_peer **link = peer_link(table, peer);
         struct table_peer *moved = memory_resize(
             table->memory, peer, peer_size(peer->addresses_size), peer_size(addresses.size));
         if (moved == NULL) {
             return peer;
         }
-        *link = moved;
+        slot->peer = moved;
         peer = moved;
         peer->addresses_size = (uint16_t)addresses.size;
     }
     memcpy(peer->addresses, addresses.data, addresses.size);
     peer->groups = *groups;
+    slot->groups = *groups;
     return peer;
 }
 
@@ -131,7 +140,11 @@ int table_put(struct table *table, const struct peer_id *id, const struct sha256
     if (table->bucket_sizes[bucket] == KAD_K) {
         return PLASM_LIMIT;
     }
-    peer = memory_zero(table->memory, peer_size(addresses.size));
+    if (table->buckets[bucket] == NULL) {
+        table->buckets[bucket] = memory_get(table->memory, KAD_K * sizeof(struct table_slot));
+    }
+    peer = table->buckets[bucket] != NULL ? memory_zero(table->memory, peer_size(addresses.size))
+                                          : NULL;
     if (peer == NULL) {
         return PLASM_NO_MEMORY;
     }
@@ -144,18 +157,20 @@ int table_put(struct table *table, const struct peer_id *id, const struct sha256
     if (addresses.size > 0) {
         memcpy(peer->addresses, addresses.data, addresses.size);
     }
-    peer->next = table->buckets[bucket];
-    table->buckets[bucket] = peer;
-    table->bucket_sizes[bucket]++;
+    peer->place = table->bucket_sizes[bucket]++;
+    table->buckets[bucket][peer->place] =
+        (struct table_slot){.head = head_of(hash), .groups = *groups, .peer = peer};
     table->size++;
     *ret_peer = peer;
     return 0;
 }
 
 void table_remove(struct table *table, struct table_peer *peer) {
-    struct table_peer **link = peer_link(table, peer);
-    *link = peer->next;
-    table->bucket_sizes[table_bucket(table, &peer->hash)]--;
+    size_t bucket = table_bucket(table, &peer->hash);
+    struct table_slot *slot = slot_of(table, peer);
+    table->bucket_sizes[bucket]--;
+    *slot = table->buckets[bucket][table->bucket_sizes[bucket]];
+    slot->peer->place = peer->place;
     table->size--;
     memory_put(table->memory, peer, peer_size(peer->addresses_size));
 }
@@ -172,9 +187,10 @@ static bool peer_is_staler(const struct table_peer *a, const struct table_peer *
 }
 
 struct table_peer *table_oldest(const struct table *table, size_t bucket) {
-    struct table_peer *oldest = table->buckets[bucket];
-    for (struct table_peer *peer = oldest; peer != NULL; peer = peer->next) {
-        if (peer_is_staler(peer, oldest)) {
+    struct table_peer *oldest = NULL;
+    for (size_t i = 0; i < table->bucket_sizes[bucket]; i++) {
+        struct table_peer *peer = table->buckets[bucket][i].peer;
+        if (oldest == NULL || peer_is_staler(peer, oldest)) {
             oldest = peer;
         }
     }
@@ -184,15 +200,17 @@ struct table_peer *table_oldest(const struct table *table, size_t bucket) {
 struct table_peer *table_next(const struct table *table, const struct table_peer *peer) {
     size_t bucket = 0;
     if (peer != NULL) {
-        if (peer->next != NULL) {
-            return peer->next;
+        bucket = table_bucket(table, &peer->hash);
+        size_t next = peer->place + (size_t)1;
+        if (next < table->bucket_sizes[bucket]) {
+            return table->buckets[bucket][next].peer;
         }
-        bucket = table_bucket(table, &peer->hash) + 1;
-    }
-    while (bucket < KAD_BUCKETS && table->buckets[bucket] == NULL) {
         bucket++;
     }
-    return bucket < KAD_BUCKETS ? table->buckets[bucket] : NULL;
+    while (bucket < KAD_BUCKETS && table->bucket_sizes[bucket] == 0) {
+        bucket++;
+    }
+    return bucket < KAD_BUCKETS ? table->buckets[bucket][0].peer : NULL;
 }
 
 /* What table_closest has found so far, nearest first. */
@@ -200,6 +218,11 @@ struct closest {
     const struct table_peer **peers;
     size_t size;
     size_t size_max;
+    const struct sha256_digest *target;
+    const struct peer_id *exclude;
+    bool with_failed;
+    uint64_t target_head;
+    uint64_t last_distance; /* the last one's first eight bytes */
 };
 
 static bool is_nearer(const struct sha256_digest *target, const struct table_peer *a,
@@ -212,10 +235,16 @@ static bool is_nearer(const struct sha256_digest *target, const struct table_pee
     return false;
 }
 
-static void closest_take(struct closest *closest, const struct sha256_digest *target,
-                         const struct table_peer *peer) {
+static void closest_take(struct closest *closest, const struct table_slot *slot) {
+    const struct table_peer *peer = slot->peer;
+    if ((closest->size == closest->size_max &&
+         (slot->head ^ closest->target_head) > closest->last_distance) ||
+        (peer->failures > 0 && !closest->with_failed) ||
+        (closest->exclude != NULL && peer_id_equal(&peer->id, closest->exclude))) {
+        return;
+    }
     size_t place = closest->size;
-    while (place > 0 && is_nearer(target, peer, closest->peers[place - 1])) {
+    while (place > 0 && is_nearer(closest->target, peer, closest->peers[place - 1])) {
         place--;
     }
     if (place == closest->size_max) {
@@ -227,37 +256,39 @@ static void closest_take(struct closest *closest, const struct sha256_digest *ta
     memmove(&closest->peers[place + 1], &closest->peers[place],
             (closest->size - place - 1) * sizeof(closest->peers[0]));
     closest->peers[place] = peer;
+    closest->last_distance =
+        head_of(&closest->peers[closest->size - 1]->hash) ^ closest->target_head;
 }
 
-static void closest_take_bucket(struct closest *closest, const struct table *table, size_t bucket,
-                                const struct sha256_digest *target, const struct peer_id *exclude,
-                                bool with_failed) {
-    for (const struct table_peer *peer = table->buckets[bucket]; peer != NULL; peer = peer->next) {
-        if ((peer->failures == 0 || with_failed) &&
-            (exclude == NULL || !peer_id_equal(&peer->id, exclude))) {
-            closest_take(closest, target, peer);
-        }
+static void closest_take_bucket(struct closest *closest, const struct table *table, size_t bucket) {
+    for (size_t i = 0; i < table->bucket_sizes[bucket]; i++) {
+        closest_take(closest, &table->buckets[bucket][i]);
     }
 }
 
 size_t table_closest(const struct table *table, const struct sha256_digest *target,
                      const struct peer_id *exclude, bool with_failed,
                      const struct table_peer **ret_peers, size_t n) {
-    struct closest closest = {.peers = ret_peers, .size_max = n};
+    struct closest closest = {.peers = ret_peers,
+                              .size_max = n,
+                              .target = target,
+                              .exclude = exclude,
+                              .with_failed = with_failed,
+                              .target_head = head_of(target)};
     if (n == 0) {
         return 0;
     }
     /* Peers of the target's own bucket share more bits with it than all others do; those of the
      * deeper buckets all share exactly as many as we do; then come the shallower ones in order. */
     size_t bucket = table_bucket(table, target);
-    closest_take_bucket(&closest, table, bucket, target, exclude, with_failed);
+    closest_take_bucket(&closest, table, bucket);
     if (closest.size < n) {
         for (size_t i = bucket + 1; i < KAD_BUCKETS; i++) {
-            closest_take_bucket(&closest, table, i, target, exclude, with_failed);
+            closest_take_bucket(&closest, table, i);
         }
     }
     for (size_t i = bucket; i-- > 0 && closest.size < n;) {
-        closest_take_bucket(&closest, table, i, target, exclude, with_failed);
+        closest_take_bucket(&closest, table, i);
     }
     return closest.size;
 }

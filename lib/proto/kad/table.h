@@ -10,9 +10,9 @@
 
 /* One peer, in one allocation with its addresses. */
 struct table_peer {
-    struct table_peer *next; /* in its bucket */
     struct sha256_digest hash;
     struct peer_id id;
+    uint8_t place;    /* in its bucket */
     uint8_t failures; /* in a row; a peer with any is not named to others */
     bool is_connected;
     bool is_checking; /* it is being asked for a sign of life */
@@ -28,11 +28,18 @@ static inline struct bytes table_peer_addresses(const struct table_peer *peer) {
     return bytes_of(peer->addresses, peer->addresses_size);
 }
 
+/* What is looked for most of a peer, side by side with the others of its bucket. */
+struct table_slot {
+    uint64_t head; /* of its hash, as a number */
+    struct kad_groups groups;
+    struct table_peer *peer;
+};
+
 struct table {
     struct memory *memory;
     struct sha256_digest own;
     size_t size;
-    struct table_peer *buckets[KAD_BUCKETS];
+    struct table_slot *buckets[KAD_BUCKETS]; /* of KAD_K each; NULL: never used */
     uint8_t bucket_sizes[KAD_BUCKETS];
     nanos refreshed[KAD_BUCKETS]; /* when a lookup last went there; 0 for never */
 };

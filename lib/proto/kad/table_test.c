@@ -45,15 +45,14 @@ static void buckets_hold_what_belongs_there(void **state) {
     fill(&table, &memory, &random, &own);
     size_t total = 0;
     for (size_t i = 0; i < KAD_BUCKETS; i++) {
-        size_t count = 0;
-        for (struct table_peer *peer = table.buckets[i]; peer != NULL; peer = peer->next) {
+        for (size_t j = 0; j < table.bucket_sizes[i]; j++) {
+            const struct table_peer *peer = table.buckets[i][j].peer;
+            assert_int_equal(peer->place, j);
             assert_int_equal(kad_common_prefix(&table.own, &peer->hash), i);
             assert_ptr_equal(table_find(&table, &peer->hash), peer);
-            count++;
         }
-        assert_int_equal(count, table.bucket_sizes[i]);
-        assert_true(count <= KAD_K);
-        total += count;
+        assert_true(table.bucket_sizes[i] <= KAD_K);
+        total += table.bucket_sizes[i];
     }
     assert_int_equal(total, table.size);
     assert_int_equal(table.bucket_sizes[0], KAD_K);
@@ -122,7 +121,7 @@ static void closest_is_what_a_search_of_all_finds(void **state) {
             target = table.own;
             target.bytes[i / 8 % 6] ^= (uint8_t)(1u << i % 8);
         }
-        const struct table_peer *member = table.buckets[i % 5];
+        const struct table_peer *member = table.buckets[i % 5][0].peer;
         if (i % 7 == 2) {
             target = member->hash;
         }
@@ -290,9 +289,15 @@ static void without_memory_nothing_is_lost(void **state) {
     struct table table;
     table_init(&table, &failing.memory, &own_hash);
     struct peer_id id = testing_peer(&random);
-    assert_int_equal(put(&table, &id, 1), PLASM_NO_MEMORY);
-    assert_int_equal(table.size, 0);
-    memory_failing_init(&failing, 1, true);
+    for (size_t n = 0; n < 2; n++) { /* of the bucket, of the peer */
+        failing.countdown = n;
+        assert_int_equal(put(&table, &id, 1), PLASM_NO_MEMORY);
+        assert_int_equal(table.size, 0);
+        assert_null(table_find(&table, &own_hash));
+        assert_null(table_next(&table, NULL));
+    }
+    failing.countdown = 1;
+    failing.failed = false;
     assert_int_equal(put(&table, &id, 1), 0);
     /* New addresses do not fit: the old ones stay and the peer is renewed. */
     struct kad_addresses addresses = testing_address(&id, 10, 0, 0, 2);
