@@ -118,7 +118,7 @@ static size_t put_txt(uint8_t *at, const char *text) {
  * is no such name. */
 static void *serve(void *context) {
     static const char *const records[] = {
-        "dnsaddr=" TEST_ADDRESS,
+        ("dnsaddr=" TEST_ADDRESS),
         "v=spf1 -all",
         "dnsaddr=/dnsaddr/other.example",
         "dnsaddr=nonsense",
