@@ -51,6 +51,7 @@ struct modules {
     struct memory memory; /* the map's */
     char directory[PATH_SIZE - 128];
     uint8_t key[MAC_KEY_SIZE];
+    struct sha256_digest processor; /* compiled code uses what this one can do */
     uint64_t disk_bytes_max;
     uint64_t disk_bytes;
     uint64_t memory_bytes;
@@ -179,6 +180,28 @@ static bool load_key(struct modules *modules, char *fault, size_t fault_size) {
     return true;
 }
 
+/* The processor's features, as Linux lists them: code that another one compiled may not run here.
+ */
+static struct sha256_digest processor_features(void) {
+    static const char *const titles[] = {"flags", "Features"};
+    char line[8192];
+    struct sha256_digest digest = sha256(bytes_of(NULL, 0));
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    bool found = false;
+    while (file != NULL && !found && fgets(line, sizeof(line), file) != NULL) {
+        for (size_t i = 0; i < ARRAY_SIZE(titles); i++) {
+            found = found || strncmp(line, titles[i], strlen(titles[i])) == 0;
+        }
+        if (found) {
+            digest = sha256(bytes_of_string(line));
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return digest;
+}
+
 static void count_disk(struct modules *modules) {
     DIR *directory = opendir(modules->directory);
     struct dirent *entry;
@@ -217,6 +240,7 @@ bool modules_open(const char *directory, uint64_t disk_bytes_max, struct modules
         free(modules);
         return false;
     }
+    modules->processor = processor_features();
     count_disk(modules);
     *ret_modules = modules;
     return true;
@@ -382,15 +406,17 @@ void module_release(struct module *module) {
     forget_unused(module->modules);
 }
 
-/* What the MAC covers besides the image: another module's, flavour's or version's must not pass. */
+/* What the MAC covers besides the image: another module's, flavour's, processor's or version's must
+ * not pass. */
 static struct sha256_digest image_mac(const struct module *module, enum runner_flavour flavour,
                                       struct bytes image) {
     struct sha256_digest image_hash = sha256(image);
-    uint8_t message[2 * SHA256_SIZE + 1 + sizeof(RUNNER_IMAGE_VERSION)];
+    uint8_t message[3 * SHA256_SIZE + 1 + sizeof(RUNNER_IMAGE_VERSION)];
     struct writer writer = writer_of((struct span){message, sizeof(message)});
     writer_bytes_put(&writer, bytes_of(module->hash.bytes, SHA256_SIZE));
     writer_u8(&writer, (uint8_t)flavour);
     writer_bytes_put(&writer, bytes_of(image_hash.bytes, SHA256_SIZE));
+    writer_bytes_put(&writer, bytes_of(module->modules->processor.bytes, SHA256_SIZE));
     writer_bytes_put(&writer, BYTES_LITERAL(RUNNER_IMAGE_VERSION));
     ENSURE(writer.error == 0);
     return mac_sha256(module->modules->key, writer_bytes(&writer));
@@ -415,7 +441,8 @@ static void load_image(struct module *module, enum runner_flavour flavour) {
         module->modules->memory_bytes += code.size;
         (void)utimensat(AT_FDCWD, path, NULL, 0);
     } else {
-        daemon_log(LOG_LEVEL_WARNING, "Module cache: %s is damaged or of another version", path);
+        daemon_log(LOG_LEVEL_WARNING,
+                   "Module cache: %s is damaged, or of another version or processor", path);
         (void)unlink(path);
     }
     free(bytes);
