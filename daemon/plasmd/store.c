@@ -11,8 +11,9 @@
 #include "plasmd/log.h"
 #include "util/ensure.h"
 
-/* Places in each half of the keys of recent jobs, a power of two: 8 bytes each, touched as used. */
-#define RECENT_PLACES (1U << 20)
+/* Places in each half of the keys of recent jobs, powers of two: at first, and at most. */
+#define RECENT_PLACES_MIN 1024
+#define RECENT_PLACES_MAX (1U << 20)
 
 enum row_kind { ROW_ACCEPTED, ROW_FINISHED, ROW_TABLE };
 
@@ -37,11 +38,17 @@ struct row {
 
 /* The keys of the jobs accepted lately, so that a new offer costs no query. Two halves: the older
  * is dropped when the newer is old enough. Full, it says so and every offer is looked up. */
+struct recent_half {
+    int64_t *keys; /* open addressing, 0 is empty */
+    size_t places;
+    size_t count;
+    int64_t since_ms;
+    bool overrun;
+};
+
 struct recent {
-    int64_t *keys[2]; /* open addressing, 0 is empty */
-    size_t count[2];
-    int64_t since_ms[2];
-    bool overrun[2];
+    struct recent_half newer;
+    struct recent_half older;
 };
 
 struct store {
@@ -84,48 +91,55 @@ static int64_t key_of(const struct peer_id *client, const char *job_id) {
     return key != 0 ? key : 1;
 }
 
-static int64_t *recent_place(int64_t *keys, int64_t key) {
-    size_t place = (size_t)key & (RECENT_PLACES - 1);
-    while (keys[place] != 0 && keys[place] != key) {
-        place = (place + 1) & (RECENT_PLACES - 1);
+static int64_t *recent_place(const struct recent_half *half, int64_t key) {
+    size_t place = (size_t)key & (half->places - 1);
+    while (half->keys[place] != 0 && half->keys[place] != key) {
+        place = (place + 1) & (half->places - 1);
     }
-    return &keys[place];
+    return &half->keys[place];
+}
+
+/* Twice the places; false when that is too many, or memory is out. */
+static bool recent_grow(struct recent_half *half) {
+    struct recent_half grown = *half;
+    grown.places = half->places > 0 ? 2 * half->places : RECENT_PLACES_MIN;
+    grown.keys = grown.places <= RECENT_PLACES_MAX ? calloc(grown.places, sizeof(int64_t)) : NULL;
+    if (grown.keys == NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < half->places; i++) {
+        if (half->keys[i] != 0) {
+            *recent_place(&grown, half->keys[i]) = half->keys[i];
+        }
+    }
+    free(half->keys);
+    *half = grown;
+    return true;
 }
 
 static void recent_add(struct recent *recent, int64_t key, int64_t unix_ms) {
-    if (recent->keys[0] == NULL || unix_ms - recent->since_ms[0] > STORE_RECENT_S * 1000LL) {
-        int64_t *cleared = recent->keys[1];
-        recent->keys[1] = recent->keys[0];
-        recent->count[1] = recent->count[0];
-        recent->overrun[1] = recent->overrun[0];
-        recent->since_ms[1] = recent->since_ms[0];
-        if (cleared != NULL) {
-            memset(cleared, 0, RECENT_PLACES * sizeof(int64_t));
-        } else {
-            cleared = calloc(RECENT_PLACES, sizeof(int64_t));
-        }
-        recent->keys[0] = cleared;
-        recent->count[0] = 0;
-        recent->overrun[0] = cleared == NULL;
-        recent->since_ms[0] = unix_ms;
+    struct recent_half *newer = &recent->newer;
+    if (unix_ms - newer->since_ms > STORE_RECENT_S * 1000LL) {
+        free(recent->older.keys);
+        recent->older = *newer;
+        *newer = (struct recent_half){.since_ms = unix_ms};
     }
-    if (recent->overrun[0] || recent->count[0] >= RECENT_PLACES / 2) {
-        recent->overrun[0] = true;
-        return;
+    if (!newer->overrun && 2 * newer->count >= newer->places && !recent_grow(newer)) {
+        newer->overrun = true;
     }
-    *recent_place(recent->keys[0], key) = key;
-    recent->count[0]++;
+    if (!newer->overrun) {
+        *recent_place(newer, key) = key;
+        newer->count++;
+    }
+}
+
+static bool half_may_have(const struct recent_half *half, int64_t key) {
+    return half->overrun || (half->places > 0 && *recent_place(half, key) != 0);
 }
 
 /* False only for a key that was certainly not added lately. */
 static bool recent_may_have(const struct recent *recent, int64_t key) {
-    for (size_t i = 0; i < 2; i++) {
-        if (recent->overrun[i] ||
-            (recent->keys[i] != NULL && *recent_place(recent->keys[i], key) != 0)) {
-            return true;
-        }
-    }
-    return false;
+    return half_may_have(&recent->newer, key) || half_may_have(&recent->older, key);
 }
 
 static bool execute(sqlite3 *database, const char *sql) {
@@ -177,7 +191,9 @@ static bool open_database(const char *path, sqlite3 **ret_database, char *fault,
     }
     (void)sqlite3_busy_timeout(*ret_database, 5000);
     if (!execute(*ret_database, "PRAGMA journal_mode = WAL") ||
-        !execute(*ret_database, "PRAGMA synchronous = NORMAL")) {
+        !execute(*ret_database, "PRAGMA synchronous = NORMAL") ||
+        /* KiB: rows are appended, and few are read again. */
+        !execute(*ret_database, "PRAGMA cache_size = -512")) {
         snprintf(fault, fault_size, "%s", sqlite3_errmsg(*ret_database));
         return false;
     }
@@ -319,8 +335,8 @@ static void store_free(struct store *store) {
     (void)sqlite3_finalize(store->find);
     (void)sqlite3_close(store->reader);
     (void)sqlite3_close(store->database);
-    free(store->recent.keys[0]);
-    free(store->recent.keys[1]);
+    free(store->recent.newer.keys);
+    free(store->recent.older.keys);
     free(store);
 }
 
