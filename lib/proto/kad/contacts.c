@@ -10,10 +10,19 @@ void contacts_init(struct contacts *contacts, struct memory *memory, size_t coun
     map_init(&contacts->by_id, memory, secret);
 }
 
+static size_t usefulness(bool is_server, bool is_connected) {
+    return (is_connected ? (size_t)2 : 0) + is_server;
+}
+
+static size_t use_of(const struct contact *contact) {
+    return usefulness(contact->is_server, contact->is_connected);
+}
+
 static int add(struct contacts *contacts, struct contact *contact) {
     int error = map_put(&contacts->by_id, &contact->by_id, peer_id_bytes(&contact->id));
     if (error == 0) {
         list_append(&contacts->list, &contact->node);
+        contacts->counts[use_of(contact)]++;
     }
     return error;
 }
@@ -21,6 +30,15 @@ static int add(struct contacts *contacts, struct contact *contact) {
 static void take_out(struct contacts *contacts, struct contact *contact) {
     map_remove(&contacts->by_id, &contact->by_id);
     list_remove(&contacts->list, &contact->node);
+    contacts->counts[use_of(contact)]--;
+}
+
+void contacts_judge(struct contacts *contacts, struct contact *contact, bool is_server,
+                    bool is_connected) {
+    contacts->counts[use_of(contact)]--;
+    contact->is_server = is_server;
+    contact->is_connected = is_connected;
+    contacts->counts[use_of(contact)]++;
 }
 
 void contacts_remove(struct contacts *contacts, struct contact *contact) {
@@ -39,23 +57,18 @@ struct contact *contacts_find(const struct contacts *contacts, const struct peer
     return MAP_ENTRY(map_get(&contacts->by_id, peer_id_bytes(id)), struct contact, by_id);
 }
 
-static int usefulness(bool is_server, bool is_connected) {
-    return 2 * is_connected + is_server;
-}
-
 /* Frees a place for somebody of this usefulness. */
-static bool make_room(struct contacts *contacts, int useful) {
-    struct contact *victim = NULL;
-    for (struct contact *contact = contacts_first(contacts); contact != NULL;
-         contact = contacts_next(contacts, contact)) {
-        int of_this = usefulness(contact->is_server, contact->is_connected);
-        if (of_this <= useful &&
-            (victim == NULL || of_this < usefulness(victim->is_server, victim->is_connected))) {
-            victim = contact;
-        }
+static bool make_room(struct contacts *contacts, size_t useful) {
+    size_t least = 0;
+    while (least < CONTACT_USES && contacts->counts[least] == 0) {
+        least++;
     }
-    if (victim == NULL) {
+    if (least > useful || least == CONTACT_USES) {
         return false;
+    }
+    struct contact *victim = contacts_first(contacts);
+    while (use_of(victim) != least) {
+        victim = contacts_next(contacts, victim);
     }
     contacts_remove(contacts, victim);
     return true;
@@ -78,7 +91,7 @@ static int contact_resize(struct contacts *contacts, struct contact *contact, si
     return moved != NULL ? 0 : PLASM_NO_MEMORY;
 }
 
-static int contact_new(struct contacts *contacts, const struct peer_id *id, int useful,
+static int contact_new(struct contacts *contacts, const struct peer_id *id, size_t useful,
                        size_t addresses_size, struct contact **ret_contact) {
     if (contacts->list.size >= contacts->count_max && !make_room(contacts, useful)) {
         return PLASM_LIMIT;
@@ -116,8 +129,7 @@ int contacts_put(struct contacts *contacts, const struct peer_id *id, bool is_se
         memcpy(contact->addresses, addresses.data, addresses.size);
         contact->groups = *groups;
     }
-    contact->is_server = is_server;
-    contact->is_connected = is_connected;
+    contacts_judge(contacts, contact, is_server, is_connected);
     *ret_contact = contact;
     return 0;
 }

@@ -28,10 +28,14 @@ static inline struct bytes contact_addresses(const struct contact *contact) {
     return bytes_of(contact->addresses, contact->addresses_size);
 }
 
+/* How useful a contact is, from 0: connected before not, servers before clients. */
+#define CONTACT_USES 4
+
 struct contacts {
     struct memory *memory;
     struct list list; /* oldest first */
     struct map by_id;
+    size_t counts[CONTACT_USES]; /* of each usefulness */
     size_t count_max;
 };
 
@@ -41,6 +45,9 @@ void contacts_init(struct contacts *contacts, struct memory *memory, size_t coun
 void contacts_done(struct contacts *contacts);
 
 struct contact *contacts_find(const struct contacts *contacts, const struct peer_id *id);
+/* Notes what a contact is. */
+void contacts_judge(struct contacts *contacts, struct contact *contact, bool is_server,
+                    bool is_connected);
 /* Adds or updates a peer's standing and its addresses (kept when `addresses` is empty); pointers to
  * it that were given before end here. When there is no place, the least useful contact goes, the
  * oldest among equals: connected before not, servers before clients. PLASM_LIMIT when the new one

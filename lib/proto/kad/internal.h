@@ -133,8 +133,9 @@ struct kad {
     struct list requests;   /* in the order of their deadlines */
     uint64_t last_operation;
     uint64_t last_request;
-    size_t checks;  /* requests that are checks */
-    nanos check_at; /* no peer's check is due before */
+    size_t checks;          /* requests that are checks */
+    nanos table_check_at;   /* no check of a member is due before, */
+    nanos contact_check_at; /* nor of another */
     nanos refresh_at;
     nanos sweep_at;
     bool is_due; /* kad_expire has something to do at once */

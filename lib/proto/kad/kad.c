@@ -28,7 +28,8 @@ int kad_new(const struct kad_config *config, struct memory *memory, nanos now,
     list_init(&kad->provided);
     list_init(&kad->operations);
     list_init(&kad->requests);
-    kad->check_at = NANOS_NEVER;
+    kad->table_check_at = NANOS_NEVER;
+    kad->contact_check_at = NANOS_NEVER;
     kad->refresh_at = nanos_add(now, kad->limits.refresh_interval);
     kad->sweep_at = nanos_add(now, kad->limits.sweep_interval);
     *ret_kad = kad;

@@ -18,9 +18,14 @@ static void push_table_event(struct kad *kad, const struct peer_id *id, bool is_
     kad->table_event_count++;
 }
 
-static void check_later(struct kad *kad, nanos *check_at, nanos when) {
-    *check_at = when;
-    kad->check_at = nanos_min(kad->check_at, when);
+static void check_member(struct kad *kad, struct table_peer *member, nanos when) {
+    member->check_at = when;
+    kad->table_check_at = nanos_min(kad->table_check_at, when);
+}
+
+static void check_contact(struct kad *kad, struct contact *contact, nanos when) {
+    contact->check_at = when;
+    kad->contact_check_at = nanos_min(kad->contact_check_at, when);
 }
 
 /* Whether the bucket has a place, or a peer that may have to give up its own. */
@@ -47,7 +52,7 @@ static bool challenge_oldest(struct kad *kad, size_t bucket, nanos now) {
         return true;
     }
     if (nanos_since(now, oldest->seen) >= kad->limits.stale_age && !oldest->is_checking) {
-        check_later(kad, &oldest->check_at, now);
+        check_member(kad, oldest, now);
     }
     return false;
 }
@@ -78,8 +83,8 @@ static void plan_check(struct kad *kad, struct contact *contact, nanos now) {
     if (contact->check_at == NANOS_NEVER && !contact->is_checking && contact->failures == 0 &&
         bucket_may_take(kad, bucket, now) &&
         table_group_allows(&kad->table, bucket, &contact->groups)) {
-        check_later(kad, &contact->check_at,
-                    kad->mode == KAD_SERVER ? now : nanos_add(now, CLIENT_CHECK_DELAY));
+        check_contact(kad, contact,
+                      kad->mode == KAD_SERVER ? now : nanos_add(now, CLIENT_CHECK_DELAY));
     }
 }
 
@@ -173,7 +178,7 @@ void kad_peer_disconnected(struct kad *kad, const struct peer_id *id, nanos now)
     if (contact == NULL) {
         return;
     }
-    contact->is_connected = false;
+    contacts_judge(&kad->contacts, contact, contact->is_server, false);
     contact->check_at = NANOS_NEVER;
     if (!contact->is_server) {
         contacts_remove(&kad->contacts, contact);
@@ -225,8 +230,8 @@ static void member_failed(struct kad *kad, struct table_peer *member, int error,
         expel(kad, member, kad->table.size <= KAD_K, true, now);
         return;
     }
-    check_later(kad, &member->check_at,
-                nanos_add(member->failed, kad->limits.check_interval * member->failures));
+    check_member(kad, member,
+                 nanos_add(member->failed, kad->limits.check_interval * member->failures));
 }
 
 /* Our own trouble, which says nothing of the peer: what was to be checked is checked later. */
@@ -235,11 +240,11 @@ static void not_checked(struct kad *kad, struct table_peer *member, struct conta
     nanos when = nanos_add(now, kad->limits.check_interval);
     if (member != NULL && member->is_checking) {
         member->is_checking = false;
-        check_later(kad, &member->check_at, when);
+        check_member(kad, member, when);
     }
     if (contact != NULL && contact->is_checking) {
         contact->is_checking = false;
-        check_later(kad, &contact->check_at, when);
+        check_contact(kad, contact, when);
     }
 }
 
@@ -251,12 +256,12 @@ static void contact_failed(struct kad *kad, struct contact *contact, int error, 
     contact->is_checking = false;
     contact->check_at = NANOS_NEVER;
     if (error == PLASM_UNSUPPORTED) {
-        contact->is_server = false;
+        contacts_judge(&kad->contacts, contact, false, contact->is_connected);
     }
     bool is_given_up = contact->failures >= KAD_PEER_FAILURES_MAX;
     if (contact->is_connected) {
         if (contact->is_server && !is_given_up) {
-            check_later(kad, &contact->check_at, nanos_add(now, kad->limits.check_interval));
+            check_contact(kad, contact, nanos_add(now, kad->limits.check_interval));
         }
     } else if (!contact->is_server || (is_given_up && kad->table.size > 0)) {
         /* While we know nobody else it is more likely us. */
@@ -288,40 +293,60 @@ int members_remember(struct kad *kad, const struct peer_id *id, struct bytes add
     return contacts_put(&kad->contacts, id, true, false, &groups, addresses, &contact);
 }
 
-bool members_next_check(struct kad *kad, nanos now, const struct peer_id **ret_id,
-                        struct bytes *ret_addresses) {
-    if (kad->check_at > now || kad->checks >= KAD_CHECKS_MAX) {
-        return false;
-    }
+/* The member to check next, or NULL. */
+static struct table_peer *due_member(struct kad *kad, nanos now) {
     nanos next = NANOS_NEVER;
     for (struct table_peer *peer = table_next(&kad->table, NULL); peer != NULL;
          peer = table_next(&kad->table, peer)) {
         if (peer->check_at <= now) {
-            peer->check_at = NANOS_NEVER;
-            peer->is_checking = true;
-            *ret_id = &peer->id;
-            *ret_addresses = table_peer_addresses(peer);
-            return true;
+            return peer;
         }
         next = nanos_min(next, peer->check_at);
     }
+    kad->table_check_at = next;
+    return NULL;
+}
+
+static struct contact *due_contact(struct kad *kad, nanos now) {
+    nanos next = NANOS_NEVER;
     for (struct contact *contact = contacts_first(&kad->contacts); contact != NULL;
          contact = contacts_next(&kad->contacts, contact)) {
         if (contact->check_at <= now) {
-            contact->check_at = NANOS_NEVER;
-            contact->is_checking = true;
-            *ret_id = &contact->id;
-            *ret_addresses = contact_addresses(contact);
-            return true;
+            return contact;
         }
         next = nanos_min(next, contact->check_at);
     }
-    kad->check_at = next;
+    kad->contact_check_at = next;
+    return NULL;
+}
+
+bool members_next_check(struct kad *kad, nanos now, const struct peer_id **ret_id,
+                        struct bytes *ret_addresses) {
+    if (kad->checks >= KAD_CHECKS_MAX) {
+        return false;
+    }
+    struct table_peer *member = kad->table_check_at <= now ? due_member(kad, now) : NULL;
+    if (member != NULL) {
+        member->check_at = NANOS_NEVER;
+        member->is_checking = true;
+        *ret_id = &member->id;
+        *ret_addresses = table_peer_addresses(member);
+        return true;
+    }
+    struct contact *contact = kad->contact_check_at <= now ? due_contact(kad, now) : NULL;
+    if (contact != NULL) {
+        contact->check_at = NANOS_NEVER;
+        contact->is_checking = true;
+        *ret_id = &contact->id;
+        *ret_addresses = contact_addresses(contact);
+        return true;
+    }
     return false;
 }
 
 nanos members_deadline(const struct kad *kad) {
-    return kad->checks < KAD_CHECKS_MAX ? kad->check_at : NANOS_NEVER;
+    return kad->checks < KAD_CHECKS_MAX ? nanos_min(kad->table_check_at, kad->contact_check_at)
+                                        : NANOS_NEVER;
 }
 
 int members_seed(const struct kad *kad, struct query *query) {

@@ -13,6 +13,7 @@ void query_init(struct query *query, struct memory *memory, const struct kad_lim
     *query = (struct query){.memory = memory,
                             .limits = limits,
                             .target = *target,
+                            .first_asked = NANOS_NEVER,
                             .path_count = KAD_PATHS_MAX,
                             .window = KAD_ALPHA};
 }
@@ -243,9 +244,21 @@ static nanos straggler_time(const struct query *query) {
                      nanos_min(average * STRAGGLER_FACTOR, limits->straggler_max));
 }
 
+/* The one that was waited for longest is not any more: finds the next. */
+static void renew_first_asked(struct query *query) {
+    query->first_asked = NANOS_NEVER;
+    for (size_t i = 0; query->waiting > 0 && i < query->size; i++) {
+        if (query->peers[i]->state == QUERY_WAITING) {
+            query->first_asked = nanos_min(query->first_asked, query->peers[i]->asked);
+        }
+    }
+}
+
 void query_expire(struct query *query, nanos now) {
     nanos patience = straggler_time(query);
-    bool any = false;
+    if (nanos_add(query->first_asked, patience) > now) {
+        return;
+    }
     for (size_t i = 0; query->waiting > 0 && i < query->size; i++) {
         struct query_peer *peer = query->peers[i];
         if (peer->state == QUERY_WAITING && nanos_add(peer->asked, patience) <= now) {
@@ -254,23 +267,17 @@ void query_expire(struct query *query, nanos now) {
             query->waiting--;
             query->slow++;
             query->is_exhausted = false;
-            any = true;
         }
     }
+    renew_first_asked(query);
     /* Silence costs time: try more at once. */
-    if (any && query->window < KAD_LOOKUP_WINDOW_MAX) {
+    if (query->window < KAD_LOOKUP_WINDOW_MAX) {
         query->window += KAD_ALPHA;
     }
 }
 
 nanos query_deadline(const struct query *query) {
-    nanos first = NANOS_NEVER;
-    for (size_t i = 0; query->waiting > 0 && i < query->size; i++) {
-        if (query->peers[i]->state == QUERY_WAITING) {
-            first = nanos_min(first, query->peers[i]->asked);
-        }
-    }
-    return nanos_add(first, straggler_time(query));
+    return nanos_add(query->first_asked, straggler_time(query));
 }
 
 /* The groups of the peers that count so far. */
@@ -338,6 +345,7 @@ static void ask(struct query *query, struct query_peer *peer, size_t path, nanos
     set_state(peer, QUERY_WAITING);
     peer->path = (uint8_t)path;
     peer->asked = now;
+    query->first_asked = nanos_min(query->first_asked, now);
     query->asking[path]++;
     query->waiting++;
     query->asked++;
@@ -372,6 +380,9 @@ static void settle(struct query *query, struct query_peer *peer, enum query_stat
     }
     query->is_exhausted = false;
     set_state(peer, state);
+    if (peer->asked == query->first_asked) {
+        renew_first_asked(query);
+    }
 }
 
 void query_answered(struct query *query, struct query_peer *peer, nanos now) {

@@ -63,12 +63,13 @@ struct query {
     size_t asking[KAD_PATHS_MAX];     /* QUERY_WAITING peers it has asked */
     bool is_exhausted;                /* nobody is to be asked before something changes */
     size_t seed_count;
-    size_t dealt;   /* peers dealt out to the paths because there were few seeds */
-    size_t turn;    /* path whose turn it is to ask */
-    size_t window;  /* requests under way at once; grows when peers are silent */
-    size_t waiting; /* QUERY_WAITING */
-    size_t slow;    /* QUERY_SLOW */
-    size_t asked;   /* in all */
+    size_t dealt;      /* peers dealt out to the paths because there were few seeds */
+    size_t turn;       /* path whose turn it is to ask */
+    size_t window;     /* requests under way at once; grows when peers are silent */
+    size_t waiting;    /* QUERY_WAITING */
+    nanos first_asked; /* of those; NANOS_NEVER without any */
+    size_t slow;       /* QUERY_SLOW */
+    size_t asked;      /* in all */
     size_t answered;
     size_t failed;
     size_t hops;        /* of the farthest peer that answered */
