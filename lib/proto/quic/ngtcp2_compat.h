@@ -73,14 +73,6 @@ static inline void compat_keep_alive(ngtcp2_conn *conn, nanos interval) {
     ngtcp2_conn_set_keep_alive_timeout(conn, interval != NANOS_NEVER ? interval : 0);
 }
 
-/* The pacer counts the bytes sent since it was last told the time, and would hold back the next
- * packet for all of them. This makes it forget them: they seem to have been sent long ago. */
-#define COMPAT_PACER_FORGET (10 * NANOS_MINUTE)
-#define COMPAT_UNPACED_MAX  QUIC_BATCH_SIZE_MAX /* bytes sent after which to do so */
-static inline void compat_forget_sent(ngtcp2_conn *conn, nanos now) {
-    ngtcp2_conn_update_pkt_tx_time(conn, nanos_since(now, COMPAT_PACER_FORGET));
-}
-
 #else
 
 typedef ngtcp2_encryption_level compat_level;
@@ -144,13 +136,6 @@ static inline int compat_stop_stream(ngtcp2_conn *conn, int64_t id, uint64_t cod
 }
 static inline void compat_keep_alive(ngtcp2_conn *conn, nanos interval) {
     ngtcp2_conn_set_keep_alive_timeout(conn, interval);
-}
-
-/* This pacer takes no time that has passed, but it does not mind being told the time after every
- * batch: before the round trip is known it asks for less than a millisecond. */
-#define COMPAT_UNPACED_MAX 0
-static inline void compat_forget_sent(ngtcp2_conn *conn, nanos now) {
-    ngtcp2_conn_update_pkt_tx_time(conn, now);
 }
 
 #endif
