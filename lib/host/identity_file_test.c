@@ -54,10 +54,12 @@ static void others_may_not_read_it(void **state) {
 static void damage_is_found(void **state) {
     (void)state;
     struct ed25519_secret secret;
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
-    uint8_t byte = 0xff;
-    assert_int_equal(pwrite(fd, &byte, 1, 10), 1); /* in the seed */
+    uint8_t byte;
+    assert_int_equal(pread(fd, &byte, 1, 10), 1); /* of the seed */
+    byte ^= 1;
+    assert_int_equal(pwrite(fd, &byte, 1, 10), 1);
     assert_int_equal(identity_file_read(path, &secret), PLASM_UNTRUSTED);
     assert_int_equal(ftruncate(fd, 20), 0);
     assert_int_equal(identity_file_read(path, &secret), PLASM_MALFORMED);
