@@ -109,8 +109,17 @@ static int on_crypto_data(ngtcp2_conn *ngtcp2, compat_level level, uint64_t offs
     return ngtcp2_crypto_recv_crypto_data_cb(ngtcp2, level, offset, data, size, user_data);
 }
 
-static int on_handshake_completed(ngtcp2_conn *ngtcp2, void *user_data) {
+/* Nothing is padded to its full size any more, as the packets of the handshake are. */
+static int on_handshake_confirmed(ngtcp2_conn *ngtcp2, void *user_data) {
     (void)ngtcp2;
+    struct quic_conn *conn = user_data;
+    if (netaddr_is_loopback(&conn->remote)) {
+        conn->packet_size_max = QUIC_DATAGRAM_SIZE_MAX;
+    }
+    return 0;
+}
+
+static int on_handshake_completed(ngtcp2_conn *ngtcp2, void *user_data) {
     struct quic_conn *conn = user_data;
     struct quic_endpoint *endpoint = conn->endpoint;
     if (!tls_conn_has_alpn(conn)) {
@@ -133,7 +142,10 @@ static int on_handshake_completed(ngtcp2_conn *ngtcp2, void *user_data) {
     conn->state = CONN_OPEN;
     struct queued_event event = {.type = QUIC_CONNECTED, .conn = conn};
     int error = event_push(endpoint, &event);
-    return error == 0 ? 0 : fail(conn, error);
+    if (error != 0) {
+        return fail(conn, error);
+    }
+    return conn->inbound ? on_handshake_confirmed(ngtcp2, conn) : 0;
 }
 
 static int on_stream_open(ngtcp2_conn *ngtcp2, int64_t id, void *user_data) {
@@ -255,6 +267,7 @@ const ngtcp2_callbacks callbacks_client = {
     CALLBACKS_COMMON,
     .client_initial = ngtcp2_crypto_client_initial_cb,
     .recv_retry = ngtcp2_crypto_recv_retry_cb,
+    .handshake_confirmed = on_handshake_confirmed,
 };
 
 const ngtcp2_callbacks callbacks_server = {

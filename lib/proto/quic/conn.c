@@ -143,12 +143,18 @@ static void fill_settings(struct quic_endpoint *endpoint, const struct conn_opti
     settings->max_window = config->limits.connection_window_bytes_max;
     settings->max_stream_window = config->limits.stream_window_bytes_max;
     settings->rand_ctx.native_handle = &endpoint->random;
+    if (netaddr_is_loopback(&options->remote)) {
+        settings->max_tx_udp_payload_size = QUIC_DATAGRAM_SIZE_MAX;
+        settings->no_tx_udp_payload_size_shaping = 1; /* we tell it the size, packet by packet */
+        settings->no_pmtud = 1;
+    }
     if (options->original_dcid != NULL) {
         compat_set_token(settings, compat_token(options->hd));
     }
 }
 
-static void fill_params(struct quic_endpoint *endpoint, ngtcp2_transport_params *params) {
+static void fill_params(struct quic_endpoint *endpoint, const struct conn_options *options,
+                        ngtcp2_transport_params *params) {
     const struct quic_config *config = &endpoint->config;
     ngtcp2_transport_params_default(params);
     params->initial_max_stream_data_bidi_local = config->limits.stream_window_bytes;
@@ -156,7 +162,8 @@ static void fill_params(struct quic_endpoint *endpoint, ngtcp2_transport_params 
     params->initial_max_data = config->limits.connection_window_bytes;
     params->initial_max_streams_bidi = config->limits.streams_inbound_max;
     params->max_idle_timeout = config->idle_timeout;
-    params->max_udp_payload_size = QUIC_PACKET_SIZE_MAX;
+    params->max_udp_payload_size =
+        netaddr_is_loopback(&options->remote) ? QUIC_DATAGRAM_SIZE_MAX : QUIC_PACKET_SIZE_MAX;
     params->active_connection_id_limit = 4;
 }
 
@@ -222,7 +229,7 @@ static int conn_fill(struct quic_conn *conn, const struct conn_options *options)
     ngtcp2_transport_params params;
     struct quic_path path;
     fill_settings(conn->endpoint, options, &settings);
-    fill_params(conn->endpoint, &params);
+    fill_params(conn->endpoint, options, &params);
     path_set(&path, &options->local, &options->remote);
     int error = conn->inbound ? make_server(conn, options, &path.path, &settings, &params)
                               : make_client(conn, &path.path, &settings, &params);
@@ -245,6 +252,8 @@ int conn_new(struct quic_endpoint *endpoint, const struct conn_options *options,
     conn->local = options->local;
     conn->path_local = options->local;
     conn->remote = options->remote;
+    conn->packet_size_max =
+        netaddr_is_loopback(&options->remote) ? QUIC_PACKET_SIZE_SAFE : QUIC_PACKET_SIZE_MAX;
     if (options->expected != NULL) {
         conn->expected = *options->expected;
     }
@@ -375,6 +384,9 @@ void conn_check_path(struct quic_conn *conn) {
     conn->path_local = local;
     conn->local = conn->any_local ? conn->local : local;
     conn->remote = remote;
+    if (!netaddr_is_loopback(&remote) && conn->packet_size_max > QUIC_PACKET_SIZE_MAX) {
+        conn->packet_size_max = QUIC_PACKET_SIZE_SAFE;
+    }
     report_path(conn);
 }
 
@@ -392,6 +404,7 @@ static struct netaddr local_of(struct quic_conn *conn, const struct netaddr *arr
 static void after_read(struct quic_conn *conn, const struct quic_datagram *datagram) {
     bool first = !conn->heard;
     conn->heard = true;
+    conn->last_heard = conn->endpoint->now;
     if (conn->any_local && !netaddr_is_unspecified(&datagram->local) &&
         !netaddr_equal(&datagram->local, &conn->local)) {
         conn->local = datagram->local;
@@ -437,7 +450,20 @@ void conn_receive(struct quic_conn *conn, const struct quic_datagram *datagram) 
     }
 }
 
+/* Somebody forwards loopback to a path that takes less, and says nothing. */
+static void find_black_hole(struct quic_conn *conn) {
+    if (conn->packet_size_max > QUIC_PACKET_SIZE_MAX &&
+        nanos_since(conn->endpoint->now, conn->last_heard) > QUIC_BLACK_HOLE_TIME) {
+        compat_info info;
+        compat_get_info(conn->ngtcp2, &info);
+        if (info.bytes_in_flight > 0) {
+            conn->packet_size_max = QUIC_PACKET_SIZE_SAFE;
+        }
+    }
+}
+
 void conn_expire(struct quic_conn *conn) {
+    find_black_hole(conn);
     int result = ngtcp2_conn_handle_expiry(conn->ngtcp2, conn->endpoint->now);
     if (result != 0) {
         close_by_library(conn, result);
@@ -522,7 +548,8 @@ void quic_conn_info(const struct quic_conn *conn, struct quic_conn_info *ret_inf
     }
     ret_info->congestion_window_bytes = info.cwnd;
     ret_info->in_flight_bytes = info.bytes_in_flight;
-    ret_info->packet_size = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->ngtcp2);
+    size_t path = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn->ngtcp2);
+    ret_info->packet_size = path < conn->packet_size_max ? path : conn->packet_size_max;
 }
 
 void **quic_conn_user(struct quic_conn *conn) {

@@ -183,7 +183,7 @@ static void receive_one(struct quic_endpoint *endpoint, const struct quic_datagr
     ngtcp2_version_cid version;
     endpoint->stats.datagrams_received++;
     endpoint->stats.bytes_received += bytes.size;
-    if (bytes.size == 0 || bytes.size > QUIC_PACKET_SIZE_MAX) {
+    if (bytes.size == 0 || bytes.size > QUIC_DATAGRAM_SIZE_MAX) {
         endpoint->stats.datagrams_dropped++;
         return;
     }

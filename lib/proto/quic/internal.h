@@ -27,6 +27,10 @@
 #define QUIC_RESETS_MAX 8
 /* Of stream data waiting in events: one batch of datagrams. Larger amounts are put in blocks. */
 #define QUIC_ARENA_SIZE 65536
+/* What every path takes (RFC 9000, section 14). */
+#define QUIC_PACKET_SIZE_SAFE 1200
+/* A path that was taken for loopback and swallows large packets is found out after this time. */
+#define QUIC_BLACK_HOLE_TIME (500 * NANOS_MILLISECOND)
 /* Events waiting to be taken at most; beyond, the connection that makes more ends. */
 #define QUIC_EVENTS_MAX 65536
 /* Connections that have ended and still answer what arrives for them; the oldest goes. */
@@ -98,7 +102,10 @@ struct quic_conn {
     struct list streams;
     struct list sendable; /* of them those with something to send */
     size_t state_bytes;
-    nanos paced_until; /* new data waits until then */
+    nanos paced_until;      /* new data waits until then */
+    size_t packet_size_max; /* what ngtcp2 may fill; it finds out itself what a path takes, except
+                               over loopback */
+    nanos last_heard;
     /* How it ended. */
     int close_error;
     uint64_t close_code;
@@ -188,7 +195,7 @@ struct quic_endpoint {
     size_t retried_next;
     /* A packet that did not fit its batch, or an answer of no connection. */
     struct quic_packet pending;
-    uint8_t pending_bytes[QUIC_PACKET_SIZE_MAX];
+    uint8_t pending_bytes[QUIC_DATAGRAM_SIZE_MAX];
     struct quic_stats stats;
     size_t state_bytes;
     uint8_t arena[QUIC_ARENA_SIZE];

@@ -31,6 +31,9 @@ struct quic_stream;
 #define QUIC_SECRET_SIZE 32
 /* Room that quic_transmit() needs at least, for one packet. */
 #define QUIC_PACKET_SIZE_MAX 1500
+/* Largest datagram that may arrive. Over loopback, where the path is known to take them, packets of
+ * this size are used both ways; elsewhere they fit an Ethernet frame. */
+#define QUIC_DATAGRAM_SIZE_MAX 16000
 /* Room that lets it fill the largest batch (GSO). */
 #define QUIC_BATCH_SIZE_MAX 65000
 /* Longest text sent with quic_conn_close(); what is longer is cut. */

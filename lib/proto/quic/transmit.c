@@ -71,7 +71,7 @@ static size_t fill_vectors(const struct quic_stream *stream, ngtcp2_vec *vectors
                            size_t *ret_size) {
     size_t count = 0;
     size_t size = 0;
-    while (count < VECTORS_MAX && size < QUIC_PACKET_SIZE_MAX) {
+    while (count < VECTORS_MAX && size < stream->conn->packet_size_max) {
         struct bytes piece = send_queue_unsent(&stream->queue, count);
         if (piece.size == 0) {
             break;
@@ -172,13 +172,14 @@ static bool write_batch(struct quic_conn *conn, struct span room, size_t quantum
     struct quic_endpoint *endpoint = conn->endpoint;
     struct quic_path paths[2]; /* of the batch, and of the packet that may join it */
     size_t count = 0;
+    size_t packet_size = conn->packet_size_max < room.size ? conn->packet_size_max : room.size;
     *batch = (struct quic_packet){.size = 0};
-    while (count < SEGMENTS_MAX && room.size - batch->size >= QUIC_PACKET_SIZE_MAX &&
+    while (count < SEGMENTS_MAX && room.size - batch->size >= packet_size &&
            (batch->size < quantum || count == 0)) {
         struct quic_path *path = &paths[count > 0 ? 1 : 0];
         ngtcp2_pkt_info info = {0};
         path_init(path);
-        struct span rest = {.data = room.data + batch->size, .size = QUIC_PACKET_SIZE_MAX};
+        struct span rest = {.data = room.data + batch->size, .size = packet_size};
         ngtcp2_ssize written = write_packet(conn, &path->path, &info, rest);
         if (written < 0) {
             close_by_library(conn, (int)written);
