@@ -322,6 +322,115 @@ static void unreachable(void **state) {
     pair_done(&pair);
 }
 
+/* A ClientHello of two datagrams, as go and rust send, and a server that asks for another key
+ * share: an FFDHE key share of 1024 bytes makes both. */
+static gnutls_priority_t large_hello(struct quic_endpoint *endpoint) {
+    gnutls_priority_t own = endpoint->priority;
+    assert_int_equal(gnutls_priority_init(&endpoint->priority,
+                                          "NORMAL:-VERS-ALL:+VERS-TLS1.3:-GROUP-ALL:"
+                                          "+GROUP-FFDHE8192:+GROUP-X25519:"
+                                          "%DISABLE_TLS13_COMPAT_MODE",
+                                          NULL),
+                     0);
+    return own;
+}
+
+static void drop_priority(struct quic_endpoint *endpoint, gnutls_priority_t own) {
+    gnutls_priority_deinit(endpoint->priority);
+    endpoint->priority = own;
+}
+
+static void hello_of_two_datagrams(void **state) {
+    (void)state;
+    for (int retry = 0; retry < 2; retry++) {
+        struct pair pair;
+        pair_init(&pair, 15);
+        pair.sides[SERVER].config.always_retry = retry == 1;
+        pair_start(&pair);
+        gnutls_priority_t own = large_hello(pair.sides[CLIENT].endpoint);
+        uint64_t before = pair.sent_datagrams;
+        pair_dial(&pair);
+        pair_flush(&pair);
+        struct quic_stats stats;
+        quic_stats(pair.sides[CLIENT].endpoint, &stats);
+        assert_int_equal(stats.packets_sent, 2);
+        assert_true(pair.sent_datagrams > before);
+        pair_run(&pair, NANOS_SECOND);
+        assert_int_equal(pair.sides[CLIENT].connected, 1);
+        assert_int_equal(pair.sides[SERVER].connected, 1);
+        /* Both parts are answered with Retry, or none. */
+        quic_stats(pair.sides[SERVER].endpoint, &stats);
+        assert_true(stats.retries_sent == (retry == 1 ? 2 : 0));
+        drop_priority(pair.sides[CLIENT].endpoint, own);
+        pair_done(&pair);
+    }
+}
+
+static unsigned held_back;
+
+static bool hold_first_back(struct pair *pair, int from, struct quic_datagram *datagram) {
+    if (from == CLIENT && held_back++ == 0) {
+        pair_enqueue(pair, SERVER, datagram, pair->now + 2 * pair->network.delay);
+        return false;
+    }
+    return true;
+}
+
+/* The second datagram comes first: nothing is kept of it for an address that is not proven, but it
+ * is answered. */
+static void hello_in_wrong_order(void **state) {
+    (void)state;
+    struct pair pair;
+    pair_init(&pair, 16);
+    pair.network.delay = NANOS_MILLISECOND;
+    pair.filter = hold_first_back;
+    held_back = 0;
+    pair_start(&pair);
+    gnutls_priority_t own = large_hello(pair.sides[CLIENT].endpoint);
+    pair_dial(&pair);
+    pair_run(&pair, 20 * NANOS_MILLISECOND);
+    assert_int_equal(pair.sides[CLIENT].connected, 1);
+    assert_int_equal(pair.sides[SERVER].connected, 1);
+    struct quic_stats stats;
+    quic_stats(pair.sides[SERVER].endpoint, &stats);
+    assert_int_equal(stats.retries_sent, 2);
+    assert_int_equal(stats.connections, 1);
+    assert_int_equal(stats.handshakes_failed, 0);
+    drop_priority(pair.sides[CLIENT].endpoint, own);
+    pair_done(&pair);
+}
+
+static void exchange(struct pair *pair) {
+    struct quic_stream *stream;
+    assert_int_equal(quic_stream_open(pair->sides[CLIENT].conn, &stream), 0);
+    struct block *block = pair_block(pair, CLIENT, 0, 5000);
+    size_t accepted;
+    assert_int_equal(quic_stream_write(stream, block, 0, 5000, false, &accepted), 0);
+    block_unref(block);
+    pair_run(pair, 100 * NANOS_MILLISECOND);
+    assert_int_equal(quic_stream_unacknowledged(stream), 0);
+}
+
+/* Keys change while the connection lives; the TLS session is long gone then. */
+static void key_update(void **state) {
+    (void)state;
+    struct pair pair;
+    pair_init(&pair, 17);
+    pair_start(&pair);
+    pair_connect(&pair);
+    assert_null(pair.sides[CLIENT].conn->session);
+    assert_null(pair.sides[SERVER].conn->session);
+    for (int i = 0; i < 6; i++) {
+        exchange(&pair);
+        struct quic_conn *conn = pair.sides[i % 2].conn;
+        assert_int_equal(ngtcp2_conn_initiate_key_update(conn->ngtcp2, pair.now), 0);
+        exchange(&pair);
+        pair_run(&pair, NANOS_SECOND);
+    }
+    assert_int_equal(pair.sides[CLIENT].closed + pair.sides[SERVER].closed, 0);
+    pair_done(&pair);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_ways),
@@ -339,6 +448,9 @@ int main(void) {
         cmocka_unit_test(lost_flights),
         cmocka_unit_test(nobody_answers),
         cmocka_unit_test(unreachable),
+        cmocka_unit_test(hello_of_two_datagrams),
+        cmocka_unit_test(hello_in_wrong_order),
+        cmocka_unit_test(key_update),
     };
     return cmocka_run_group_tests(tests, pair_crypto, NULL);
 }
