@@ -358,9 +358,9 @@ static void hello_of_two_datagrams(void **state) {
         pair_run(&pair, NANOS_SECOND);
         assert_int_equal(pair.sides[CLIENT].connected, 1);
         assert_int_equal(pair.sides[SERVER].connected, 1);
-        /* Both parts are answered with Retry, or none. */
+        /* Datagrams that come at once are answered once. */
         quic_stats(pair.sides[SERVER].endpoint, &stats);
-        assert_true(stats.retries_sent == (retry == 1 ? 2 : 0));
+        assert_int_equal(stats.retries_sent, retry);
         drop_priority(pair.sides[CLIENT].endpoint, own);
         pair_done(&pair);
     }
@@ -400,10 +400,10 @@ static void hello_in_wrong_order(void **state) {
     pair_done(&pair);
 }
 
-static void exchange(struct pair *pair) {
+static void send_some(struct pair *pair, int side) {
     struct quic_stream *stream;
-    assert_int_equal(quic_stream_open(pair->sides[CLIENT].conn, &stream), 0);
-    struct block *block = pair_block(pair, CLIENT, 0, 5000);
+    assert_int_equal(quic_stream_open(pair->sides[side].conn, &stream), 0);
+    struct block *block = pair_block(pair, side, 0, 5000);
     size_t accepted;
     assert_int_equal(quic_stream_write(stream, block, 0, 5000, false, &accepted), 0);
     block_unref(block);
@@ -421,10 +421,12 @@ static void key_update(void **state) {
     assert_null(pair.sides[CLIENT].conn->session);
     assert_null(pair.sides[SERVER].conn->session);
     for (int i = 0; i < 6; i++) {
-        exchange(&pair);
+        send_some(&pair, CLIENT);
         struct quic_conn *conn = pair.sides[i % 2].conn;
         assert_int_equal(ngtcp2_conn_initiate_key_update(conn->ngtcp2, pair.now), 0);
-        exchange(&pair);
+        /* An update is over when both have acknowledged a packet under the new keys. */
+        send_some(&pair, CLIENT);
+        send_some(&pair, SERVER);
         pair_run(&pair, NANOS_SECOND);
     }
     assert_int_equal(pair.sides[CLIENT].closed + pair.sides[SERVER].closed, 0);
