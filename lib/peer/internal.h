@@ -60,7 +60,8 @@ struct peer_stream {
     bool out_fin;               /* the sending side ends after `out` */
     bool want_writable;         /* the application was refused room */
     uint64_t request;           /* a service's own */
-    size_t parts;               /* identify: messages so far; kad: requests so far */
+    size_t parts;               /* identify: messages so far; kad: requests so far;
+                                   ping: times it was tried before */
     void *user;
 };
 
@@ -278,6 +279,8 @@ void identify_push_all(struct peer *peer);
 /* ping_service.c */
 void ping_data(struct peer_stream *stream, struct bytes data, bool fin);
 void ping_ended(struct peer_stream *stream, int error);
+/* True when it was time to send, not to give up. */
+bool ping_expire(struct peer_stream *stream);
 
 /* capability_service.c */
 void capability_opened(struct peer_stream *stream);

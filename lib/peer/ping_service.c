@@ -9,6 +9,9 @@
 /* After the answer the other side has this long to end its direction. */
 #define PING_LINGER_TIMEOUT (2 * NANOS_SECOND)
 
+#define PING_RETRIES_MAX 3
+#define PING_RETRY_PAUSE (20 * NANOS_MILLISECOND)
+
 /* A measuring stream lives for one ping: some peers answer only the first one promptly. It ends by
  * FIN: others allow only two such streams and take a while to notice a reset. */
 static struct ping_client *client_of(struct peer_stream *stream) {
@@ -20,32 +23,78 @@ static void client_free(struct peer_stream *stream) {
     stream->user = NULL;
 }
 
+/* Sends the ping of a stream whose time has come. */
+static int send_ping(struct peer_stream *stream) {
+    struct peer *peer = stream->peer;
+    struct bytes payload;
+    int error = ping_client_send(client_of(stream), &peer->random, peer->now, &payload);
+    ENSURE(error == 0);
+    peer_timer_set(peer, &stream->timer, nanos_add(peer->now, PING_TIMEOUT));
+    return stream_send(stream, payload, false);
+}
+
+/* Opens a stream for `client`, which it owns on success; nothing is sent yet. */
+static int open_ping(struct peer_connection *connection, struct ping_client *client,
+                     uint64_t request, struct peer_stream **ret_stream) {
+    int error = stream_open(connection, SERVICE_PING, PING_PROTOCOL, ret_stream);
+    if (error == 0) {
+        (*ret_stream)->user = client;
+        (*ret_stream)->request = request;
+    }
+    return error;
+}
+
 int peer_ping(struct peer *peer, struct peer_connection *connection, nanos now,
               uint64_t *ret_request) {
     peer->now = now;
-    struct peer_stream *stream;
     struct ping_client *client = memory_zero(peer->memory, sizeof(*client));
     if (client == NULL) {
         return PLASM_NO_MEMORY;
     }
-    int error = stream_open(connection, SERVICE_PING, PING_PROTOCOL, &stream);
+    struct peer_stream *stream;
+    uint64_t request = peer_request(peer);
+    int error = open_ping(connection, client, request, &stream);
     if (error != 0) {
         memory_put(peer->memory, client, sizeof(*client));
         return error;
     }
-    struct bytes payload;
-    error = ping_client_send(client, &peer->random, now, &payload);
-    ENSURE(error == 0);
-    stream->user = client;
-    stream->request = peer_request(peer);
-    *ret_request = stream->request;
-    peer_timer_set(peer, &stream->timer, nanos_add(now, PING_TIMEOUT));
-    error = stream_send(stream, payload, false);
+    *ret_request = request;
+    error = send_ping(stream);
     if (error != 0) {
         client_free(stream);
         stream_abort(stream, 0);
     }
     return error;
+}
+
+/* The other side has too many ping streams: it has not noticed yet that the ones before are over.
+ * Tries again a little later. */
+static bool ping_again(struct peer_stream *stream) {
+    struct ping_client *client = client_of(stream);
+    struct peer_connection *connection = stream->connection;
+    struct peer_stream *next;
+    if (connection->ended || stream->parts == PING_RETRIES_MAX ||
+        open_ping(connection, client, stream->request, &next) != 0) {
+        return false;
+    }
+    memset(client, 0, sizeof(*client));
+    next->parts = stream->parts + 1;
+    stream->user = NULL;
+    nanos pause = (nanos)(next->parts * PING_RETRY_PAUSE);
+    peer_timer_set(stream->peer, &next->timer, nanos_add(stream->peer->now, pause));
+    return true;
+}
+
+bool ping_expire(struct peer_stream *stream) {
+    if (stream->inbound || stream->user == NULL || client_of(stream)->waiting) {
+        return false;
+    }
+    int error = send_ping(stream);
+    if (error != 0) {
+        ping_ended(stream, error);
+        stream_abort(stream, 0);
+    }
+    return true;
 }
 
 static void answer(struct peer_stream *stream, struct bytes data, bool fin) {
@@ -110,7 +159,7 @@ void ping_ended(struct peer_stream *stream, int error) {
     if (stream->inbound) {
         memory_put(stream->peer->memory, stream->user, sizeof(struct ping_server));
         stream->user = NULL;
-    } else if (stream->user != NULL) {
+    } else if (stream->user != NULL && !(error == PLASM_RESET && ping_again(stream))) {
         emit_pong(stream, error != 0 ? error : PLASM_CLOSED, 0);
         client_free(stream);
     }

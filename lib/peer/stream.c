@@ -194,6 +194,9 @@ void stream_lost(struct peer_stream *stream, int error) {
 }
 
 void stream_expire(struct peer_stream *stream) {
+    if (stream->service == SERVICE_PING && ping_expire(stream)) {
+        return;
+    }
     stream_fail(stream, PLASM_TIMEOUT);
 }
 
