@@ -426,13 +426,46 @@ bool multiaddr_equal(const struct multiaddr *a, const struct multiaddr *b) {
     return bytes_equal(multiaddr_bytes(a), multiaddr_bytes(b));
 }
 
-void multiaddr_from_quic(const struct netaddr *address, struct multiaddr *ret_address) {
+/* /ip4|ip6/address/tcp|udp/port. */
+static struct multiaddr from_netaddr(const struct netaddr *address, enum multiaddr_code transport) {
     struct multiaddr made = {.size = 0};
     uint8_t port[2] = {(uint8_t)(address->port >> 8), (uint8_t)address->port};
     uint64_t ip = address->family == NETADDR_IP4 ? MULTIADDR_IP4 : MULTIADDR_IP6;
     int error = multiaddr_append(&made, ip, netaddr_ip(address));
-    error = error == 0 ? multiaddr_append(&made, MULTIADDR_UDP, BYTES_ARRAY(port)) : error;
-    error = error == 0 ? multiaddr_append(&made, MULTIADDR_QUIC_V1, bytes_of(NULL, 0)) : error;
+    error = error == 0 ? multiaddr_append(&made, transport, BYTES_ARRAY(port)) : error;
+    ENSURE(error == 0);
+    return made;
+}
+
+/* The way back; leaves the cursor behind the port. */
+static bool to_netaddr(struct cursor *cursor, enum multiaddr_code transport,
+                       struct netaddr *ret_netaddr) {
+    struct multiaddr_part ip;
+    struct multiaddr_part port;
+    if (!multiaddr_next(cursor, &ip) || !multiaddr_next(cursor, &port) ||
+        port.code != transport || (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6)) {
+        return false;
+    }
+    struct netaddr netaddr = {.family = ip.code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6};
+    memcpy(netaddr.ip, ip.value.data, ip.value.size);
+    netaddr.port = (uint16_t)(port.value.data[0] << 8 | port.value.data[1]);
+    *ret_netaddr = netaddr;
+    return true;
+}
+
+/* Nothing but a peer may follow. */
+static bool ends_with_peer(struct cursor *cursor, struct bytes *ret_peer_id) {
+    struct multiaddr_part peer = {.value = {NULL, 0}};
+    if (multiaddr_next(cursor, &peer) && (peer.code != MULTIADDR_P2P || cursor->left.size > 0)) {
+        return false;
+    }
+    *ret_peer_id = peer.value;
+    return true;
+}
+
+void multiaddr_from_quic(const struct netaddr *address, struct multiaddr *ret_address) {
+    struct multiaddr made = from_netaddr(address, MULTIADDR_UDP);
+    int error = multiaddr_append(&made, MULTIADDR_QUIC_V1, bytes_of(NULL, 0));
     ENSURE(error == 0);
     *ret_address = made;
 }
@@ -440,23 +473,32 @@ void multiaddr_from_quic(const struct netaddr *address, struct multiaddr *ret_ad
 int multiaddr_to_quic(const struct multiaddr *address, struct netaddr *ret_netaddr,
                       struct bytes *ret_peer_id) {
     struct cursor cursor = cursor_of(multiaddr_bytes(address));
-    struct multiaddr_part ip;
-    struct multiaddr_part udp;
+    struct netaddr netaddr;
     struct multiaddr_part quic;
-    struct multiaddr_part peer = {.value = {NULL, 0}};
-    if (!multiaddr_next(&cursor, &ip) || !multiaddr_next(&cursor, &udp) ||
-        !multiaddr_next(&cursor, &quic) || udp.code != MULTIADDR_UDP ||
-        quic.code != MULTIADDR_QUIC_V1 || (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6)) {
+    struct bytes peer_id;
+    if (!to_netaddr(&cursor, MULTIADDR_UDP, &netaddr) || !multiaddr_next(&cursor, &quic) ||
+        quic.code != MULTIADDR_QUIC_V1 || !ends_with_peer(&cursor, &peer_id)) {
         return PLASM_UNSUPPORTED;
     }
-    if (multiaddr_next(&cursor, &peer) && (peer.code != MULTIADDR_P2P || cursor.left.size > 0)) {
-        return PLASM_UNSUPPORTED;
-    }
-    struct netaddr netaddr = {.family = ip.code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6};
-    memcpy(netaddr.ip, ip.value.data, ip.value.size);
-    netaddr.port = (uint16_t)(udp.value.data[0] << 8 | udp.value.data[1]);
     *ret_netaddr = netaddr;
-    *ret_peer_id = peer.value;
+    *ret_peer_id = peer_id;
+    return 0;
+}
+
+void multiaddr_from_tcp(const struct netaddr *address, struct multiaddr *ret_address) {
+    *ret_address = from_netaddr(address, MULTIADDR_TCP);
+}
+
+int multiaddr_to_tcp(const struct multiaddr *address, struct netaddr *ret_netaddr,
+                     struct bytes *ret_peer_id) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    struct netaddr netaddr;
+    struct bytes peer_id;
+    if (!to_netaddr(&cursor, MULTIADDR_TCP, &netaddr) || !ends_with_peer(&cursor, &peer_id)) {
+        return PLASM_UNSUPPORTED;
+    }
+    *ret_netaddr = netaddr;
+    *ret_peer_id = peer_id;
     return 0;
 }
 

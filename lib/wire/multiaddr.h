@@ -81,6 +81,10 @@ bool multiaddr_equal(const struct multiaddr *a, const struct multiaddr *b);
 void multiaddr_from_quic(const struct netaddr *address, struct multiaddr *ret_address);
 MUST_CHECK int multiaddr_to_quic(const struct multiaddr *address, struct netaddr *ret_netaddr,
                                  struct bytes *ret_peer_id);
+/* The same for "/ip4|ip6/…/tcp/port". */
+void multiaddr_from_tcp(const struct netaddr *address, struct multiaddr *ret_address);
+MUST_CHECK int multiaddr_to_tcp(const struct multiaddr *address, struct netaddr *ret_netaddr,
+                                struct bytes *ret_peer_id);
 /* The peer that is meant: the value of /p2p where that is the last component, borrowed; else empty
  * (in ".../p2p/R/p2p-circuit" R is only the relay). */
 struct bytes multiaddr_peer_id(const struct multiaddr *address);

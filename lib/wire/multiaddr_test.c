@@ -448,6 +448,55 @@ static void quic_addresses(void **state) {
     }
 }
 
+static void tcp_addresses(void **state) {
+    (void)state;
+    static const struct {
+        const char *text;
+        const char *ip;
+        uint16_t port;
+        const char *peer_hex;
+    } good[] = {
+        {"/ip4/192.0.2.1/tcp/4001", "192.0.2.1", 4001, ""},
+        {"/ip6/2001:db8::1/tcp/65535", "2001:db8::1", 65535, ""},
+        {"/ip4/192.0.2.1/tcp/0/p2p/" PEER, "192.0.2.1", 0, PEER_HEX},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+        struct multiaddr address = parse(good[i].text);
+        struct netaddr netaddr;
+        struct netaddr expected;
+        struct bytes peer_id;
+        assert_int_equal(netaddr_parse_ip(bytes_of_string(good[i].ip), &expected), 0);
+        expected.port = good[i].port;
+        assert_int_equal(multiaddr_to_tcp(&address, &netaddr, &peer_id), 0);
+        assert_true(netaddr_equal(&netaddr, &expected));
+        assert_bytes_equal(peer_id, test_hex(good[i].peer_hex));
+        struct multiaddr bare;
+        struct multiaddr made;
+        multiaddr_without_peer(&address, &bare);
+        multiaddr_from_tcp(&netaddr, &made);
+        assert_true(multiaddr_equal(&made, &bare));
+    }
+    static const char *const bad[] = {
+        "/ip4/192.0.2.1",
+        "/ip4/192.0.2.1/udp/4001",
+        "/ip4/192.0.2.1/udp/4001/quic-v1",
+        "/ip4/192.0.2.1/tcp/4001/ws",
+        "/ip4/192.0.2.1/tcp/4001/tls/ws",
+        "/dns4/example.com/tcp/4001",
+        "/ip6zone/x/ip6/fe80::1/tcp/4001",
+        ("/ip4/192.0.2.1/tcp/4001/p2p/" PEER "/p2p-circuit"),
+        ("/p2p/" PEER),
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+        struct multiaddr address = parse(bad[i]);
+        struct netaddr netaddr = {.port = 77};
+        struct bytes peer_id = bytes_of(NULL, 77);
+        assert_int_equal(multiaddr_to_tcp(&address, &netaddr, &peer_id), PLASM_UNSUPPORTED);
+        assert_int_equal(netaddr.port, 77);
+        assert_int_equal(peer_id.size, 77);
+    }
+}
+
 static void the_peer_is_the_last_component(void **state) {
     (void)state;
     static const struct {
@@ -548,6 +597,7 @@ int main(void) {
         cmocka_unit_test(bytes_and_parts_are_bounded),
         cmocka_unit_test(longest_text_fits),
         cmocka_unit_test(quic_addresses),
+        cmocka_unit_test(tcp_addresses),
         cmocka_unit_test(the_peer_is_the_last_component),
         cmocka_unit_test(random_addresses_round_trip),
     };
