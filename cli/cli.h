@@ -46,6 +46,8 @@ struct cli_options {
     const char *state_dir;
     const char *count;
     const char *concurrency;
+    const char *up;
+    const char *down;
     const char *client_json;
     const char *request_json;
     bool json;
@@ -81,6 +83,7 @@ int command_discover(struct cli_options *options);
 int command_run(struct cli_options *options);
 int command_verify(struct cli_options *options);
 int command_ping(struct cli_options *options);
+int command_perf(struct cli_options *options);
 int command_identify(struct cli_options *options);
 int command_bench(struct cli_options *options);
 

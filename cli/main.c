@@ -18,6 +18,7 @@ enum option_bit {
     TAKES_CONCURRENCY = 1 << 7,
     TAKES_STDIN = 1 << 8,
     TAKES_ALWAYS = 1 << 9,
+    TAKES_PERF = 1 << 10,
 };
 
 enum kind { KIND_TEXT, KIND_LIST, KIND_FLAG };
@@ -55,6 +56,8 @@ static const struct option_row rows[] = {
     {"stdout", KIND_TEXT, TAKES_EXPECT, AT(stdout_file), "FILE", "the output it must be about"},
     {"count", KIND_TEXT, TAKES_COUNT, AT(count), "N", "how many times"},
     {"concurrency", KIND_TEXT, TAKES_CONCURRENCY, AT(concurrency), "N", "jobs in flight at a time"},
+    {"up", KIND_TEXT, TAKES_PERF, AT(up), "BYTES", "to send; K, M, G may follow; default 64M"},
+    {"down", KIND_TEXT, TAKES_PERF, AT(down), "BYTES", "to receive, likewise"},
     {"bootstrap", KIND_LIST, TAKES_BOOTSTRAP, AT(bootstrap), "NODE",
      "a node to begin with; repeatable; default PLASM_BOOTSTRAP, then remembered ones"},
     {"identity", KIND_TEXT, TAKES_BOOTSTRAP, AT(identity), "FILE",
@@ -89,6 +92,8 @@ static const struct command commands[] = {
     {"verify", "RECEIPT", 1, 1, TAKES_ALWAYS | TAKES_EXPECT | TAKES_STDIN, command_verify,
      "check a receipt file, without network"},
     {"ping", "NODE", 1, 1, NETWORK | TAKES_COUNT, command_ping, "measure round trips to a node"},
+    {"perf", "NODE", 1, 1, NETWORK | TAKES_PERF, command_perf,
+     "measure the throughput to a node and from it"},
     {"identify", "NODE", 1, 1, NETWORK, command_identify, "show what a node says of itself"},
     {"bench", "MODULE [-- ARGS]", 1, -1,
      NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_COUNT | TAKES_CONCURRENCY,

@@ -27,6 +27,7 @@ struct config {
     char kad_protocol[128];
     char print_addresses[CONFIG_PATH_SIZE]; /* command line only */
     bool ephemeral;
+    bool perf;
     enum log_format log_format;
     enum log_level log_level;
 

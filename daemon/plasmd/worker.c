@@ -331,6 +331,7 @@ static bool start_host(struct worker *worker) {
                                .agent = WORKER_AGENT,
                                .kad_protocol = config->kad_protocol,
                                .kad_server = true,
+                               .perf_server = config->perf,
                                .protocols = protocols,
                                .protocol_count = 1,
                                .log = daemon_log_sink(),

@@ -25,6 +25,7 @@ struct client_wait {
     int error;
     struct peer_connection *connection;
     nanos elapsed;
+    nanos elapsed_down;
     char text[CORE_TEXT_SIZE];
 };
 
@@ -79,7 +80,9 @@ MUST_CHECK int client_options(const char *text, const char *what, json_t **ret_o
 MUST_CHECK int client_option_string(const json_t *object, const char *key, const char **value);
 MUST_CHECK int client_option_integer(const json_t *object, const char *key, int64_t *value);
 
-/* node.c: "12D3Koo..." or a multiaddr or host[:port]. */
+/* node.c: waits for the answer to `request`, which is then in `wait`. */
+MUST_CHECK int client_wait_for(struct plasm_client *client, uint64_t request, nanos deadline);
+/* "12D3Koo..." or a multiaddr or host[:port]. */
 MUST_CHECK int client_parse_node(struct plasm_client *client, const char *text,
                                  struct peer_id *ret_id, struct multiaddr *ret_address);
 /* Connects and gives the connection. */

@@ -44,6 +44,7 @@ static void note_wait(struct plasm_client *client, const struct peer_event *even
     wait->done = true;
     wait->error = lost ? PLASM_CLOSED : event->error;
     wait->elapsed = event->elapsed;
+    wait->elapsed_down = event->elapsed_down;
     if (event->type == PEER_EVENT_CONNECTED) {
         wait->connection = event->connection;
     }

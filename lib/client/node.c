@@ -38,8 +38,7 @@ static bool wait_done(const void *context) {
     return ((const struct plasm_client *)context)->wait.done;
 }
 
-/* Waits for the answer to `request`. */
-static int wait_for(struct plasm_client *client, uint64_t request, nanos deadline) {
+int client_wait_for(struct plasm_client *client, uint64_t request, nanos deadline) {
     client->wait.request = request;
     client->wait.done = false;
     client->wait.error = 0;
@@ -107,7 +106,7 @@ int client_connect(struct plasm_client *client, const char *node, nanos deadline
     client->wait.connection = NULL;
     error = peer_connect(peer, id.size > 0 ? &id : NULL, &address, 1, host_now(), &request);
     if (error == 0) {
-        error = wait_for(client, request, deadline);
+        error = client_wait_for(client, request, deadline);
     }
     if (error == PLASM_UNTRUSTED && state_identity(&client->state, &address) != NULL) {
         return client_fail(error,
@@ -143,7 +142,7 @@ int plasm_ping(struct plasm_client *client, const char *node, int count, const c
         error = peer_ping(host_peer(client->host), connection, host_now(), &request);
         client->wait.connection = connection;
         if (error == 0) {
-            error = wait_for(client, request, client_deadline(client->timeout_ms));
+            error = client_wait_for(client, request, client_deadline(client->timeout_ms));
         }
         if (error == 0) {
             (void)json_array_append_new(

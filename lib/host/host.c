@@ -329,6 +329,7 @@ static int make_peer(struct host *host) {
                                .agent = config->agent,
                                .kad_protocol = config->kad_protocol,
                                .kad_server = config->kad_server,
+                               .perf_server = config->perf_server,
                                .kad_namespaces = config->kad_namespaces,
                                .capability_reader = config->capability_reader,
                                .protocols = config->protocols,

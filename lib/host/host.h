@@ -24,6 +24,7 @@ struct host_config {
     const char *agent;
     const char *kad_protocol;
     bool kad_server;
+    bool perf_server; /* answer /perf */
     bool capability_reader;
     struct kad_namespaces kad_namespaces;
     const char *const *protocols;

@@ -140,6 +140,11 @@ PLASM_API void plasm_job_free(struct plasm_job *job);
 /* Round trips of /ipfs/ping/1.0.0: {"peer_id", "rtts_us": [..]}. */
 PLASM_API int plasm_ping(struct plasm_client *client, const char *node, int count,
                          const char **ret_json);
+/* Throughput by /perf/1.0.0, over one stream: sends, then receives so many bytes. {"peer_id",
+ * "up_bytes", "up_us", "down_bytes", "down_us"}. PLASM_UNSUPPORTED where the node does not answer
+ * it. Ends when nothing has moved for 20 seconds at the latest. */
+PLASM_API int plasm_perf(struct plasm_client *client, const char *node, uint64_t up_bytes,
+                         uint64_t down_bytes, const char **ret_json);
 /* What the node says of itself: {"peer_id", "agent", "protocol_version", "protocols": [..],
  * "addresses": [..], "observed_address", "signed_record", "capability": {..} | null}. */
 PLASM_API int plasm_identify(struct plasm_client *client, const char *node, const char **ret_json);

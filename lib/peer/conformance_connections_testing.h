@@ -393,4 +393,45 @@ static void pings_come_back(void **state) {
     world_done(&world);
 }
 
+/* --- perf ------------------------------------------------------------------------------------- */
+
+static void throughput_is_measured(void **state) {
+    struct world world;
+    world_init(&world, world_kind_of(state));
+    struct world_node *a = world_node_new(&world);
+    struct world_node *b = world_add(&world);
+    b->config.perf_server = true;
+    assert_true(world_start(b));
+    struct peer_connection *connection = world_connect(a, b);
+    static const uint64_t sizes[][2] = {{0, 0},       {1, 0},       {0, 1},
+                                        {3000000, 0}, {0, 3000000}, {262144, 262144}};
+    uint64_t request = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++) {
+        assert_int_equal(
+            peer_perf(a->peer, connection, sizes[i][0], sizes[i][1], world.now, &request), 0);
+        const struct peer_event *done = world_await(a, PEER_EVENT_PERF, request, WORLD_PATIENCE);
+        assert_non_null(done);
+        assert_int_equal(done->error, 0);
+        assert_in_range(done->elapsed, 2 * world.delay, 20 * NANOS_SECOND);
+        assert_in_range(done->elapsed_down, 0, 20 * NANOS_SECOND);
+    }
+    world_run(&world, NANOS_SECOND);
+    assert_int_equal(peer_stream_count(a->peer), 0);
+    assert_int_equal(peer_stream_count(b->peer), 0);
+    /* Not served by everybody. */
+    assert_int_equal(
+        peer_perf(b->peer, peer_connection_to(b->peer, &a->id), 1, 1, world.now, &request), 0);
+    const struct peer_event *refused = world_await(b, PEER_EVENT_PERF, request, WORLD_PATIENCE);
+    assert_non_null(refused);
+    assert_int_equal(refused->error, PLASM_UNSUPPORTED);
+    /* The connection ends under one. */
+    assert_int_equal(peer_perf(a->peer, connection, 1 << 30, 1, world.now, &request), 0);
+    world_run(&world, world.delay);
+    peer_disconnect(b->peer, peer_connection_to(b->peer, &a->id), world.now);
+    const struct peer_event *lost = world_await(a, PEER_EVENT_PERF, request, WORLD_PATIENCE);
+    assert_non_null(lost);
+    assert_int_not_equal(lost->error, 0);
+    world_done(&world);
+}
+
 #endif

@@ -23,6 +23,7 @@ static int conformance_run(const struct world_kind *kind) {
         CONFORMANCE(limits_hold),
         CONFORMANCE(changes_are_pushed),
         CONFORMANCE(pings_come_back),
+        CONFORMANCE(throughput_is_measured),
         CONFORMANCE(streams_carry_bytes),
         CONFORMANCE(many_streams_at_once),
         CONFORMANCE(an_unknown_protocol_is_refused),

@@ -16,13 +16,14 @@ enum peer_service {
     SERVICE_IDENTIFY,
     SERVICE_IDENTIFY_PUSH,
     SERVICE_PING,
+    SERVICE_PERF,
     SERVICE_KAD,
     SERVICE_CAPABILITY,
     SERVICE_APPLICATION,
 };
 
 /* How many of our own protocols are accepted besides the application's. */
-#define SERVICE_PROTOCOLS_MAX 5
+#define SERVICE_PROTOCOLS_MAX 6
 /* Unsent bytes a service may keep for a stream whose peer does not read. */
 #define SERVICE_OUT_MAX 131072
 /* Application error code of a reset for a bad message. */
@@ -177,6 +178,7 @@ struct peer {
     size_t event_capacity;
     size_t event_start;
     size_t event_count;
+    struct block *zeros; /* what perf sends; NULL before the first time */
     struct block *taken; /* payload of the event the application holds */
     size_t protocol_count;
     const char *protocol_names[SERVICE_PROTOCOLS_MAX + PEER_PROTOCOLS_MAX];
@@ -281,6 +283,12 @@ void ping_data(struct peer_stream *stream, struct bytes data, bool fin);
 void ping_ended(struct peer_stream *stream, int error);
 /* True when it was time to send, not to give up. */
 bool ping_expire(struct peer_stream *stream);
+
+/* perf_service.c */
+void perf_opened(struct peer_stream *stream);
+void perf_data(struct peer_stream *stream, struct bytes data, bool fin);
+void perf_writable(struct peer_stream *stream);
+void perf_ended(struct peer_stream *stream, int error);
 
 /* capability_service.c */
 void capability_opened(struct peer_stream *stream);

@@ -3,6 +3,7 @@
 
 #include "proto/capability/capability.h"
 #include "proto/identify/identify.h"
+#include "proto/perf/perf.h"
 #include "util/ensure.h"
 
 const struct peer_limits peer_limits_default = {
@@ -24,6 +25,9 @@ static void add_protocols(struct peer *peer) {
     add_protocol(peer, IDENTIFY_PROTOCOL, SERVICE_IDENTIFY);
     add_protocol(peer, IDENTIFY_PUSH_PROTOCOL, SERVICE_IDENTIFY_PUSH);
     add_protocol(peer, PING_PROTOCOL, SERVICE_PING);
+    if (peer->config.perf_server) {
+        add_protocol(peer, PERF_PROTOCOL, SERVICE_PERF);
+    }
     if (peer->config.kad_server) {
         add_protocol(peer, peer->config.kad_protocol, SERVICE_KAD);
     }
@@ -89,6 +93,7 @@ void peer_free(struct peer *peer) {
     kad_service_free(peer);
     block_unref(peer->record);
     block_unref(peer->capability);
+    block_unref(peer->zeros);
     heap_done(&peer->timers);
     map_done(&peer->known);
     map_done(&peer->ips);
@@ -249,12 +254,14 @@ void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, si
 
 int peer_add_protocol(struct peer *peer, const char *protocol, nanos now) {
     peer->now = now;
+    size_t count = 0; /* the application's */
     for (size_t i = 0; i < peer->protocol_count; i++) {
         if (strcmp(peer->protocol_names[i], protocol) == 0) {
             return PLASM_CONFLICT;
         }
+        count += peer->protocol_services[i] == SERVICE_APPLICATION;
     }
-    if (peer->protocol_count == ARRAY_SIZE(peer->protocol_names)) {
+    if (count == PEER_PROTOCOLS_MAX) {
         return PLASM_LIMIT;
     }
     add_protocol(peer, protocol, SERVICE_APPLICATION);

@@ -43,6 +43,7 @@ struct peer_config {
     const char *kad_protocol;             /* "/phase/kad/1.0.0" */
     bool kad_server;                      /* answer the DHT's requests; a client only asks */
     struct kad_namespaces kad_namespaces; /* values kept besides /pk/ */
+    bool perf_server;                     /* answer /perf: whoever asks gets all the bandwidth */
     bool capability_reader;       /* list the capability protocol, so that workers push theirs */
     const char *const *protocols; /* the application's, accepted from anybody; they outlive it */
     size_t protocol_count;
@@ -64,6 +65,7 @@ enum peer_event_type {
     PEER_EVENT_STREAM_CLOSED,   /* stream, error: 0 both sides are done, PLASM_RESET,
                                    PLASM_UNSUPPORTED (protocol refused), PLASM_CLOSED */
     PEER_EVENT_PONG,            /* request, error, elapsed */
+    PEER_EVENT_PERF,            /* request, error, elapsed: upload, elapsed_down */
     PEER_EVENT_PROVIDER,        /* request, peer_id, data: packed for kad_address_next() */
     PEER_EVENT_LOOKUP_DONE,     /* request, error, count: results or peers told; elapsed, asked,
                                    hops */
@@ -88,6 +90,7 @@ struct peer_event {
     enum multiaddr_code resolve; /* MULTIADDR_DNS, _DNS4, _DNS6 or _DNSADDR */
     size_t count;
     nanos elapsed;
+    nanos elapsed_down;
     size_t asked; /* requests the lookup made */
     size_t hops;  /* the longest chain of referrals it followed */
     struct peer_id peer_id;
@@ -168,6 +171,11 @@ void **peer_stream_user(struct peer_stream *stream);
 /* PEER_EVENT_PONG follows. Errors as peer_stream_open. */
 MUST_CHECK int peer_ping(struct peer *peer, struct peer_connection *connection, nanos now,
                          uint64_t *ret_request);
+
+/* Measures throughput by /perf/1.0.0: sends `up_bytes`, then receives `down_bytes`. PEER_EVENT_PERF
+ * follows. Errors as peer_stream_open. */
+MUST_CHECK int peer_perf(struct peer *peer, struct peer_connection *connection, uint64_t up_bytes,
+                         uint64_t down_bytes, nanos now, uint64_t *ret_request);
 
 /* The DHT. Addresses to begin with, all dialled at once and again with growing pauses while nobody
  * answers; then a lookup of ourselves. PEER_EVENT_BOOTSTRAPPED, also later when it was done anew.

@@ -13,6 +13,9 @@ void service_opened(struct peer_stream *stream) {
     case SERVICE_KAD:
         kad_service_opened(stream);
         break;
+    case SERVICE_PERF:
+        perf_opened(stream);
+        break;
     case SERVICE_PING:
     case SERVICE_APPLICATION:
     case SERVICE_NONE:
@@ -28,6 +31,9 @@ void service_data(struct peer_stream *stream, struct bytes data, bool fin) {
         break;
     case SERVICE_PING:
         ping_data(stream, data, fin);
+        break;
+    case SERVICE_PERF:
+        perf_data(stream, data, fin);
         break;
     case SERVICE_CAPABILITY:
         capability_data(stream, data, fin);
@@ -55,6 +61,9 @@ void service_ended(struct peer_stream *stream, int error) {
         break;
     case SERVICE_PING:
         ping_ended(stream, error);
+        break;
+    case SERVICE_PERF:
+        perf_ended(stream, error);
         break;
     case SERVICE_CAPABILITY:
         capability_ended(stream);

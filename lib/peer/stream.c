@@ -319,6 +319,10 @@ bool stream_writable(const struct link_event *event, struct peer_event *ret_even
         stream_fail(stream, error);
         return false;
     }
+    if (stream->service == SERVICE_PERF && stream->out.size == 0) {
+        perf_writable(stream);
+        return false;
+    }
     if (!stream->want_writable || stream->out.size > 0) {
         return false;
     }
