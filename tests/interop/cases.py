@@ -15,6 +15,7 @@ IDENTIFY_PROTOCOL = "/ipfs/id/1.0.0"
 PUSH_PROTOCOL = "/ipfs/id/push/1.0.0"
 
 ECHO_BYTES = 1 << 20
+BULK_BYTES = 64 << 20
 STREAMS = 300  # more than the 256 that go and rust let a peer have open: credit must come back
 STREAMS_PARALLEL = 30
 PINGS = 20
@@ -130,6 +131,20 @@ def echoed(asker, answerer, size, streams=1, parallel=1):
     expect(answer["sha256"] == wanted, f"{size} bytes came back changed: {answer}")
 
 
+def measured(asker, answerer):
+    answer = asker.call(
+        "perf", seconds=60, peer_id=answerer.id, up=BULK_BYTES, down=BULK_BYTES
+    )
+    up, down = (BULK_BYTES / max(answer[key], 1) for key in ("up_us", "down_us"))
+    return f"{up:.0f} MB/s up, {down:.0f} down"
+
+
+def nothing_measured(asker, answerer):
+    asker.call("perf", peer_id=answerer.id, up=0, down=0)
+    asker.call("perf", peer_id=answerer.id, up=1, down=0)
+    asker.call("perf", peer_id=answerer.id, up=0, down=1)
+
+
 def many_streams(asker, answerer):
     echoed(asker, answerer, 1000, STREAMS, STREAMS_PARALLEL)
 
@@ -178,6 +193,9 @@ def pair(check, dialler, listener):
         check(f"{PINGS} pings by the {who}", pinged, asker, answerer)
         check(f"stream by the {who}", raw_stream, asker, answerer)
         check(f"1 MiB echoed to the {who}", echoed, asker, answerer, ECHO_BYTES)
+        check(f"64 MiB echoed to the {who}, checksummed", echoed, asker, answerer, BULK_BYTES)
+        check(f"perf with 64 MiB each way by the {who}", measured, asker, answerer)
+        check(f"perf with next to nothing by the {who}", nothing_measured, asker, answerer)
         check(f"empty stream by the {who}", echoed, asker, answerer, 0)
         check(f"{STREAMS} streams by the {who}", many_streams, asker, answerer)
         check(f"unknown protocol by the {who}", unknown_protocol_refused, asker, answerer)

@@ -105,6 +105,8 @@ type request struct {
 	Server   int             `json:"server"`
 	Count    int             `json:"count"`
 	Size     int             `json:"size"`
+	Up       int64           `json:"up"`
+	Down     int64           `json:"down"`
 	Streams  int             `json:"streams"`
 	Parallel int             `json:"parallel"`
 	WaitMS   int             `json:"wait_ms"`
@@ -141,6 +143,7 @@ func (node *node) dispatch(ctx context.Context, req *request) (answer, error) {
 		"add_protocol":   node.addProtocol,
 		"ping":           node.ping,
 		"echo":           node.echo,
+		"perf":           node.perf,
 		"open_stream":    node.openStream,
 		"provide":        node.provide,
 		"find_providers": node.findProviders,

@@ -97,6 +97,7 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 		return nil, errors.Join(err, table.Close(), h.Close())
 	}
 	h.SetStreamHandler(echoProtocol, serveEcho)
+	h.SetStreamHandler(perfProtocol, servePerf)
 	n := &node{host: h, dht: table}
 	if err := n.records.watch(ctx, h); err != nil {
 		return nil, errors.Join(err, table.Close(), h.Close())

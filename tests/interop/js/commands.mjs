@@ -5,6 +5,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
+import { measure } from './perf.mjs'
 import { chunksOf, ECHO_PROTOCOL, send, serveEcho } from './node.mjs'
 
 const PING_COUNT_MAX = 10000
@@ -172,6 +173,11 @@ async function echo (node, request, signal) {
   return { size, streams, sha256: [...hashes][0] }
 }
 
+async function perf (node, request, signal) {
+  const connection = await target(node, request, signal)
+  return await measure(connection, request.up ?? 0, request.down ?? 0, signal)
+}
+
 async function openStream (node, request, signal) {
   const connection = await target(node, request, signal)
   const stream = await connection.newStream(request.protocol, { signal })
@@ -283,6 +289,7 @@ export const commands = {
   add_protocol: addProtocol,
   ping,
   echo,
+  perf,
   open_stream: openStream,
   provide,
   find_providers: findProviders,

@@ -1,5 +1,6 @@
 // The node itself: js-libp2p on QUIC alone, a Kademlia DHT under our own protocol prefix and an
 // echo protocol.
+import { servePerf } from './perf.mjs'
 import { quic } from '@chainsafe/libp2p-quic'
 import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
@@ -55,6 +56,7 @@ export async function createNode ({ listen, prefix, mode }) {
     }
   })
   await serveEcho(node, ECHO_PROTOCOL)
+  await servePerf(node)
   return node
 }
 

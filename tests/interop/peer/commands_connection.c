@@ -63,6 +63,32 @@ static void ping_release(struct request *request) {
     }
 }
 
+/* --- perf ------------------------------------------------------------------------------------ */
+
+static void perf_begin(struct request *request) {
+    json_int_t up;
+    json_int_t down;
+    if (!field_number(request, "up", 0, 0, INT64_MAX, &up) ||
+        !field_number(request, "down", 0, 0, INT64_MAX, &down)) {
+        return;
+    }
+    int error = peer_perf(peer_of(request), request->connection, (uint64_t)up, (uint64_t)down,
+                          host_now(), &request->waiting);
+    if (error != 0) {
+        request_fail_error(request, "perf", error);
+    }
+}
+
+static void perf_event(struct request *request, const struct peer_event *event) {
+    if (event->error != 0) {
+        request_fail_error(request, "perf", event->error);
+        return;
+    }
+    request_done(request,
+                 json_pack("{s:I, s:I}", "up_us", (json_int_t)(event->elapsed / NANOS_MICROSECOND),
+                           "down_us", (json_int_t)(event->elapsed_down / NANOS_MICROSECOND)));
+}
+
 /* --- what is there --------------------------------------------------------------------------- */
 
 static void known_begin(struct request *request) {
@@ -172,6 +198,7 @@ static void stats_begin(struct request *request) {
 const struct command commands_connection[] = {
     {"connect", TARGET_PEER, connect_begin, NULL, NULL},
     {"ping", TARGET_PEER, ping_begin, ping_event, ping_release},
+    {"perf", TARGET_PEER, perf_begin, perf_event, NULL},
     {"known", TARGET_NONE, known_begin, NULL, NULL},
     {"add_protocol", TARGET_NONE, add_protocol_begin, NULL, NULL},
     {"peers", TARGET_NONE, peers_begin, NULL, NULL},

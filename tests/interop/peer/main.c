@@ -163,6 +163,7 @@ static int start(struct node *node, const struct options *options, struct signer
                                  .agent = "plasm-peer/" PLASM_VERSION,
                                  .kad_protocol = kad_protocol,
                                  .kad_server = strcmp(options->mode, "server") == 0,
+                                 .perf_server = true,
                                  .kad_namespaces = {&interop_namespace, 1},
                                  .protocols = protocols,
                                  .protocol_count = ARRAY_SIZE(protocols),
