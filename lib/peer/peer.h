@@ -74,6 +74,8 @@ enum peer_event_type {
     PEER_EVENT_BOOTSTRAPPED,    /* count: peers in the routing table */
     PEER_EVENT_SIGN,            /* request, sign, data: the payload; answer with peer_signed */
     PEER_EVENT_RESOLVE,         /* request, resolve, data: the name; answer with peer_resolved */
+    PEER_EVENT_REACHABILITY,    /* what peer/reachability.h tells has changed */
+    PEER_EVENT_PROBED,          /* request, error, data, count: see peer_probe */
 };
 
 enum peer_sign { PEER_SIGN_RECORD, PEER_SIGN_CAPABILITY };
