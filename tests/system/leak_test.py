@@ -1,5 +1,8 @@
 """A thousand connections and a thousand jobs do not make plasmd grow.
-Usage: leak_test.py BUILD_DIR [ROUNDS]"""
+Usage: leak_test.py BUILD_DIR [ROUNDS]
+
+In a sanitized build freed memory is kept for a while by design: there the leak detector judges, at
+the end of plasmd, by its exit code."""
 
 import os
 import sys
@@ -14,6 +17,7 @@ HELLO = os.path.join(SOURCE, "wasm-examples/hello/target/wasm32-wasip1/release/h
 JOBS = 300
 CONNECTIONS = 250  # a round; four rounds are measured
 GROWTH_KIB_MAX = 3000
+SANITIZED = os.environ.get("PLASM_SANITIZED") == "1"
 
 
 def jobs(worker):
@@ -44,7 +48,7 @@ def main():
         print("resident set of plasmd in KiB after each round:", *sizes)
         print(f"{len(sizes) * JOBS} jobs, {len(sizes) * CONNECTIONS} connections, "
               f"{growth} KiB of growth since the first round")
-        return 0 if growth <= GROWTH_KIB_MAX * ROUNDS else 1
+        return 0 if SANITIZED or growth <= GROWTH_KIB_MAX * ROUNDS else 1
 
 
 if __name__ == "__main__":
