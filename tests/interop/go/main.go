@@ -106,6 +106,8 @@ type request struct {
 	Count    int             `json:"count"`
 	Size     int             `json:"size"`
 	Up       int64           `json:"up"`
+	To       string          `json:"to"`
+	Hold     bool            `json:"hold"`
 	Down     int64           `json:"down"`
 	Streams  int             `json:"streams"`
 	Parallel int             `json:"parallel"`
@@ -144,6 +146,7 @@ func (node *node) dispatch(ctx context.Context, req *request) (answer, error) {
 		"ping":           node.ping,
 		"echo":           node.echo,
 		"perf":           node.perf,
+		"dials":          node.dials,
 		"open_stream":    node.openStream,
 		"provide":        node.provide,
 		"find_providers": node.findProviders,

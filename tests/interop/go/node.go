@@ -38,6 +38,7 @@ type node struct {
 	dht     *dht.IpfsDHT
 	records signedRecords
 	hostile hostileServers
+	held    held
 }
 
 // interopValidator takes every value under /interop/ but those that ask to be refused, and
@@ -64,6 +65,24 @@ func (interopValidator) Select(_ string, values [][]byte) (int, error) {
 	return best, nil
 }
 
+// newHost listens on the addresses given, or dials only.
+func newHost(listen ...string) (host.Host, error) {
+	options := []libp2p.Option{
+		libp2p.ListenAddrStrings(listen...),
+		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.DisableRelay(),
+		libp2p.DisableMetrics(),
+		libp2p.UserAgent("interop-go/1"),
+		libp2p.ProtocolVersion("interop/1.0.0"),
+		// Measurements come from one address: no limit of the defaults may be what is measured.
+		libp2p.ResourceManager(&network.NullResourceManager{}),
+	}
+	if len(listen) == 0 {
+		options = append(options, libp2p.NoListenAddrs)
+	}
+	return libp2p.New(options...)
+}
+
 func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 	mode := dht.ModeServer
 	switch options.mode {
@@ -73,14 +92,7 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 	default:
 		return nil, fmt.Errorf("mode %q is neither server nor client", options.mode)
 	}
-	h, err := libp2p.New(
-		libp2p.ListenAddrStrings(options.listen),
-		libp2p.Transport(libp2pquic.NewTransport),
-		libp2p.DisableRelay(),
-		libp2p.DisableMetrics(),
-		libp2p.UserAgent("interop-go/1"),
-		libp2p.ProtocolVersion("interop/1.0.0"),
-	)
+	h, err := newHost(options.listen)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +119,7 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 
 func (node *node) close() {
 	node.hostile.close()
+	node.held.close()
 	node.dht.Close()
 	node.host.Close()
 }

@@ -199,6 +199,7 @@ const struct command commands_connection[] = {
     {"connect", TARGET_PEER, connect_begin, NULL, NULL},
     {"ping", TARGET_PEER, ping_begin, ping_event, ping_release},
     {"perf", TARGET_PEER, perf_begin, perf_event, NULL},
+    {"dials", TARGET_NONE, dials_command_begin, NULL, dials_command_release},
     {"known", TARGET_NONE, known_begin, NULL, NULL},
     {"add_protocol", TARGET_NONE, add_protocol_begin, NULL, NULL},
     {"peers", TARGET_NONE, peers_begin, NULL, NULL},

@@ -137,6 +137,7 @@ static void run(struct node *node) {
     uv_close((uv_handle_t *)&input.poll, NULL);
     host_wait(node->host, host_now());
     buffer_done(&input.buffer);
+    dials_command_free(node);
     commands_free(node);
     echoes_free(node);
 }

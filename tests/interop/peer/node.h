@@ -21,7 +21,8 @@ struct node {
     struct peer_id id;
     char id_text[PEER_ID_TEXT_MAX];
     struct list requests;
-    struct list echoes; /* streams served now */
+    struct list echoes;  /* streams served now */
+    struct dials *dials; /* the latest `dials`, NULL for none */
     size_t added_count;
     char *added[PROTOCOLS_ADDED_MAX]; /* names of add_protocol */
     bool quitting;
@@ -99,6 +100,12 @@ json_t *json_of_hex(struct bytes bytes);
 void echo_serve(struct node *node, struct peer_stream *stream);
 /* Ends all that are served. */
 void echoes_free(struct node *node);
+
+/* dials.c */
+void dials_command_begin(struct request *request);
+void dials_command_release(struct request *request);
+/* Closes the connections that are held. */
+void dials_command_free(struct node *node);
 
 /* identify.c */
 /* What an identify message says, as the answer of `identify`. */
