@@ -442,8 +442,8 @@ static bool to_netaddr(struct cursor *cursor, enum multiaddr_code transport,
                        struct netaddr *ret_netaddr) {
     struct multiaddr_part ip;
     struct multiaddr_part port;
-    if (!multiaddr_next(cursor, &ip) || !multiaddr_next(cursor, &port) ||
-        port.code != transport || (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6)) {
+    if (!multiaddr_next(cursor, &ip) || !multiaddr_next(cursor, &port) || port.code != transport ||
+        (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6)) {
         return false;
     }
     struct netaddr netaddr = {.family = ip.code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6};
