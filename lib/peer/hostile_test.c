@@ -415,6 +415,32 @@ static void pings_of_ours(void **state) {
         assert_int_equal(world_last(scene.node, PEER_EVENT_PONG, request)->error,
                          resets == 1 ? 0 : PLASM_RESET);
     }
+    /* The stream of the last ping is asked again. One that is silent then is not asked any more:
+     * the next gets the ping, and every ping its own. */
+    assert_int_equal(peer_ping(scene.node->peer, connection, scene.world.now, &request), 0);
+    raw_run(scene.raw, 200 * NANOS_MILLISECOND);
+    stream = raw_theirs(scene.raw, PING_PROTOCOL);
+    raw_negotiate(scene.raw, stream, PING_PROTOCOL);
+    raw_write(scene.raw, stream, raw_answer(stream, PING_PROTOCOL), false);
+    raw_run(scene.raw, NANOS_SECOND);
+    assert_int_equal(world_last(scene.node, PEER_EVENT_PONG, request)->error, 0);
+    assert_int_equal(peer_ping(scene.node->peer, connection, scene.world.now, &request), 0);
+    raw_run(scene.raw, 200 * NANOS_MILLISECOND);
+    assert_ptr_equal(raw_theirs(scene.raw, PING_PROTOCOL), stream);
+    assert_int_equal(raw_answer(stream, PING_PROTOCOL).size, 2 * PING_SIZE);
+    raw_run(scene.raw, 400 * NANOS_MILLISECOND);
+    for (int i = 0; i < 2; i++) {
+        struct raw_stream *next = raw_theirs(scene.raw, PING_PROTOCOL);
+        assert_ptr_not_equal(next, stream);
+        stream = next;
+        raw_negotiate(scene.raw, stream, PING_PROTOCOL);
+        raw_write(scene.raw, stream, raw_answer(stream, PING_PROTOCOL), false);
+        raw_run(scene.raw, 100 * NANOS_MILLISECOND);
+        assert_int_equal(world_last(scene.node, PEER_EVENT_PONG, request)->error, 0);
+        assert_int_equal(peer_ping(scene.node->peer, connection, scene.world.now, &request), 0);
+        raw_run(scene.raw, 100 * NANOS_MILLISECOND);
+    }
+    raw_run(scene.raw, 11 * NANOS_SECOND);
     /* Not spoken. */
     assert_int_equal(peer_ping(scene.node->peer, connection, scene.world.now, &request), 0);
     raw_run(scene.raw, NANOS_SECOND);

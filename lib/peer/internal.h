@@ -61,8 +61,7 @@ struct peer_stream {
     bool out_fin;               /* the sending side ends after `out` */
     bool want_writable;         /* the application was refused room */
     uint64_t request;           /* a service's own */
-    size_t parts;               /* identify: messages so far; kad: requests so far;
-                                   ping: times it was tried before */
+    size_t parts;               /* identify: messages so far; kad: requests so far */
     void *user;
 };
 
@@ -76,11 +75,13 @@ struct peer_connection {
     struct public_key *key;
     struct multiaddr remote;
     struct list streams;
+    struct peer_stream *ping_stream; /* kept for the next ping, NULL for none */
     size_t application_streams;
     size_t stream_handles; /* streams not freed yet, ended ones too */
     bool inbound;
     bool identified;
     bool reads_capability;
+    bool pings_apart; /* the other side does not answer twice on one stream */
     bool takes_push;
     bool ended;
     bool unreported; /* PEER_EVENT_DISCONNECTED found no place in the queue */
@@ -281,7 +282,7 @@ void identify_push_all(struct peer *peer);
 /* ping_service.c */
 void ping_data(struct peer_stream *stream, struct bytes data, bool fin);
 void ping_ended(struct peer_stream *stream, int error);
-/* True when it was time to send, not to give up. */
+/* True when it was not time to give up. */
 bool ping_expire(struct peer_stream *stream);
 
 /* perf_service.c */
