@@ -39,10 +39,12 @@ check: ## style, layers and the fast tests: before every commit
 	@cd build && ctest -j$(JOBS) --output-on-failure -L '^(unit|fuzz)$$'
 
 bench: ## measure against the peers, side by side; also writes build/bench.json
-	@tools/install-deps build daemon demo test
+	@tools/install-deps build daemon demo test interop
 	cmake --preset release -DPLASM_TESTS=ON -DPLASM_DAEMON=ON
-	cmake --build build --target programs benchmarks
+	cmake --build build --target programs benchmarks plasm-peer
+	tests/interop/build.sh build/interop
 	@bench/run build
+	@bench/network build
 
 fuzz: ## run every fuzz target for T=60 seconds
 	@tools/install-deps build daemon test
