@@ -2,7 +2,8 @@
  *
  * Use: hand in decrypted bytes with yamux_receive() and time with yamux_expire(); after either, and
  * after any other call, take events with yamux_next_event() until it returns false, then pieces
- * with yamux_transmit() until it gives none. What arrived is read where it is: it must stay, and
+ * with yamux_transmit() until it gives none. Transmitting makes events too (WRITABLE, CLOSED), so
+ * begin again until neither gives anything. What arrived is read where it is: it must stay, and
  * yamux_receive() must not be called again, until yamux_next_event() has returned false.
  *
  * Handles: a stream is valid until its YAMUX_STREAM_CLOSED, or YAMUX_CLOSED, has been taken and the
