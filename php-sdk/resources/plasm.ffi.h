@@ -49,6 +49,8 @@ int plasm_job_verdict(const struct plasm_job *job, int64_t *ret_exit_code);
 int plasm_job_cancel(struct plasm_job *job);
 void plasm_job_free(struct plasm_job *job);
 int plasm_ping(struct plasm_client *client, const char *node, int count, const char **ret_json);
+int plasm_perf(struct plasm_client *client, const char *node, uint64_t up_bytes,
+               uint64_t down_bytes, const char **ret_json);
 int plasm_identify(struct plasm_client *client, const char *node, const char **ret_json);
 int plasm_verify(const char *receipt_file_json, const char *expect_json, const char **ret_json);
 int plasm_client_fd(struct plasm_client *client);
