@@ -12,6 +12,7 @@
 #include "host/udp.h"
 #include "identity/envelope.h"
 #include "peer/quic_transport.h"
+#include "peer/relay.h"
 #include "util/ensure.h"
 
 /* Batches read from one socket before the others and the rest of the loop have their turn. */
@@ -72,9 +73,19 @@ uv_loop_t *host_loop(struct host *host) {
 
 static void answer_sign(struct host *host, const struct peer_event *event) {
     buffer_clear(&host->envelope);
-    int error = event->sign == PEER_SIGN_RECORD
-                    ? signer_peer_record(host->config.signer, event->data, &host->envelope)
-                    : signer_capability(host->config.signer, event->data, &host->envelope);
+    struct signer *signer = host->config.signer;
+    int error = PLASM_UNSUPPORTED;
+    switch (event->sign) {
+    case PEER_SIGN_RECORD:
+        error = signer_peer_record(signer, event->data, &host->envelope);
+        break;
+    case PEER_SIGN_CAPABILITY:
+        error = signer_capability(signer, event->data, &host->envelope);
+        break;
+    case PEER_SIGN_RELAY_VOUCHER:
+        error = signer_relay_voucher(signer, event->data, &host->envelope);
+        break;
+    }
     if (error != 0) {
         buffer_clear(&host->envelope);
         log_event(host->config.log, LOG_LEVEL_ERROR, "host", "cannot sign: %s",
@@ -106,6 +117,7 @@ static void drain(struct host *host) {
         return;
     }
     host->draining = true;
+    peer_set_unix_time(host->peer, (uint64_t)host_unix_ms() / 1000, host_now());
     struct peer_event event;
     while (peer_next_event(host->peer, host_now(), &event)) {
         switch ((int)event.type) {

@@ -3,6 +3,7 @@
 
 #include "identity/envelope.h"
 #include "proto/capability/capability.h"
+#include "proto/relay/message.h"
 
 struct signer {
     struct memory *memory;
@@ -71,6 +72,19 @@ int signer_peer_record(struct signer *signer, struct bytes payload, struct buffe
 int signer_capability(struct signer *signer, struct bytes payload, struct buffer *out) {
     return seal(signer, BYTES_LITERAL(CAPABILITY_DOMAIN), BYTES_LITERAL(CAPABILITY_PAYLOAD_TYPE),
                 payload, out);
+}
+
+int signer_relay_voucher(struct signer *signer, struct bytes payload, struct buffer *out) {
+    struct relay_voucher voucher;
+    struct peer_id own;
+    peer_id_from_key(&signer->key, &own);
+    if (relay_voucher_decode(payload, &voucher) != 0 || !peer_id_equal(&voucher.relay, &own)) {
+        return PLASM_INVALID;
+    }
+    uint8_t canonical[RELAY_VOUCHER_SIZE_MAX];
+    size_t size = relay_voucher_encode(&voucher, canonical);
+    return seal(signer, BYTES_LITERAL(RELAY_VOUCHER_DOMAIN), BYTES_LITERAL(RELAY_VOUCHER_TYPE),
+                bytes_of(canonical, size), out);
 }
 
 /* Canonical JSON is sorted, so that where a member stands is known without reading all. */

@@ -21,6 +21,9 @@ MUST_CHECK int signer_certificate(struct signer *signer, int64_t unix_seconds,
 /* Appends the signed envelope of a peer record's or a capability's payload. */
 MUST_CHECK int signer_peer_record(struct signer *signer, struct bytes payload, struct buffer *out);
 MUST_CHECK int signer_capability(struct signer *signer, struct bytes payload, struct buffer *out);
+/* Of a relay's voucher; PLASM_INVALID for one that names another relay than this identity. */
+MUST_CHECK int signer_relay_voucher(struct signer *signer, struct bytes payload,
+                                    struct buffer *out);
 /* Over the canonical JSON of a receipt, or of its four-key summary; PLASM_INVALID for bytes that
  * are not of that type. */
 MUST_CHECK int signer_receipt(struct signer *signer, struct bytes receipt,

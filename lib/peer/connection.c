@@ -3,6 +3,9 @@
 
 #include "util/ensure.h"
 
+/* A relayed connection beside a direct one ends when nothing runs on it after this long. */
+#define SUPERSEDED_GRACE (5 * NANOS_SECOND)
+
 struct known_peer *known_peer_get(struct peer *peer, const struct peer_id *id) {
     return MAP_ENTRY(map_get(&peer->known, peer_id_bytes(id)), struct known_peer, node);
 }
@@ -41,8 +44,27 @@ struct peer_connection *peer_connection_to(struct peer *peer, const struct peer_
     return known != NULL ? known_peer_connection(known) : NULL;
 }
 
-/* The IP address that a remote one begins with; empty where it is none that counts. */
+bool address_netaddr(const struct multiaddr *address, struct netaddr *ret_netaddr) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    struct multiaddr_part ip;
+    struct multiaddr_part port;
+    if (!multiaddr_next(&cursor, &ip) || !multiaddr_next(&cursor, &port) ||
+        (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6) || port.value.size != 2) {
+        return false;
+    }
+    *ret_netaddr =
+        (struct netaddr){.family = ip.code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6,
+                         .port = (uint16_t)(port.value.data[0] << 8 | port.value.data[1])};
+    memcpy(ret_netaddr->ip, ip.value.data, ip.value.size);
+    return true;
+}
+
+/* The IP address that a remote one begins with; empty where it is none that counts: a loopback one,
+ * or that of a relay in between. */
 static struct bytes counted_ip(const struct multiaddr *remote) {
+    if (multiaddr_has(remote, MULTIADDR_P2P_CIRCUIT)) {
+        return bytes_of(NULL, 0);
+    }
     struct cursor cursor = cursor_of(multiaddr_bytes(remote));
     struct multiaddr_part ip;
     if (!multiaddr_next(&cursor, &ip) || (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6)) {
@@ -109,6 +131,60 @@ static const char *refusal_of(struct peer *peer, const struct link_event *event)
                : NULL;
 }
 
+/* Where there is a direct connection, relayed ones are only used by those who hold them. */
+static void supersede(struct peer *peer, struct known_peer *known) {
+    size_t direct = 0;
+    struct list_node *node;
+    struct list relayed;
+    list_init(&relayed);
+    size_t count = known->connections.size;
+    while (count-- > 0) { /* direct ones first, else in the order they came */
+        node = list_first(&known->connections);
+        struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, sibling);
+        list_remove(&known->connections, node);
+        list_append(connection->relayed ? &relayed : &known->connections, node);
+        direct += !connection->relayed;
+    }
+    while ((node = list_first(&relayed)) != NULL) {
+        struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, sibling);
+        list_remove(&relayed, node);
+        list_append(&known->connections, node);
+        if (direct > 0 && connection->ends_at == NANOS_NEVER) {
+            connection->ends_at = nanos_add(peer->now, SUPERSEDED_GRACE);
+            peer->relay.superseded++;
+        }
+    }
+}
+
+nanos connections_superseded_deadline(const struct peer *peer) {
+    nanos deadline = NANOS_NEVER;
+    const struct peer_connection *connection = NULL;
+    while (peer->relay.superseded > 0 &&
+           (connection = peer_connection_next(peer, connection)) != NULL) {
+        deadline = nanos_min(deadline, connection->ends_at);
+    }
+    return deadline;
+}
+
+void connections_close_superseded(struct peer *peer) {
+    struct peer_connection *connection = NULL;
+    while (peer->relay.superseded > 0 &&
+           (connection = peer_connection_next(peer, connection)) != NULL) {
+        if (connection->ends_at > peer->now) {
+            continue;
+        }
+        if (known_peer_connection(connection->known)->relayed) { /* the direct one has ended */
+            connection->ends_at = NANOS_NEVER;
+            peer->relay.superseded--;
+        } else {
+            connection->ends_at = nanos_add(peer->now, SUPERSEDED_GRACE);
+            if (connection->application_streams == 0) {
+                connection->link->transport->verbs->close(connection->link, 0, "", peer->now);
+            }
+        }
+    }
+}
+
 static struct peer_connection *connection_new(struct peer *peer, const struct link_event *event) {
     struct known_peer *known = known_peer_make(peer, &event->peer_id);
     if (known == NULL) {
@@ -128,16 +204,20 @@ static struct peer_connection *connection_new(struct peer *peer, const struct li
         return NULL;
     }
     memcpy(key, event->key, key_size);
-    *connection = (struct peer_connection){.peer = peer,
-                                           .link = event->link,
-                                           .inbound = event->link->inbound,
-                                           .known = known,
-                                           .ip = count,
-                                           .key = key,
-                                           .remote = event->remote};
+    *connection =
+        (struct peer_connection){.peer = peer,
+                                 .link = event->link,
+                                 .inbound = event->link->inbound,
+                                 .relayed = multiaddr_has(&event->remote, MULTIADDR_P2P_CIRCUIT),
+                                 .ends_at = NANOS_NEVER,
+                                 .known = known,
+                                 .ip = count,
+                                 .key = key,
+                                 .remote = event->remote};
     list_init(&connection->streams);
     list_append(&peer->connections, &connection->node);
     list_append(&known->connections, &connection->sibling);
+    supersede(peer, known);
     known->handles++;
     peer->inbound += connection->inbound;
     return connection;
@@ -186,6 +266,8 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
     while ((node = list_first(&connection->streams)) != NULL) {
         stream_lost(CONTAINER_OF(node, struct peer_stream, node), error);
     }
+    peer->relay.superseded -= connection->ends_at != NANOS_NEVER;
+    relay_service_disconnected(peer, &connection->known->id);
     if (list_empty(&connection->known->connections)) {
         kad_service_disconnected(peer, &connection->known->id);
     }
@@ -243,9 +325,18 @@ void connections_free(struct peer *peer) {
 
 void connection_update_keep_alive(struct peer_connection *connection) {
     if (!connection->ended) {
-        connection->link->transport->verbs->keep_alive(connection->link,
-                                                       connection->application_streams > 0);
+        bool on = connection->application_streams > 0 || connection->keeps > 0;
+        connection->link->transport->verbs->keep_alive(connection->link, on);
     }
+}
+
+void connection_keep(struct peer_connection *connection, bool on) {
+    connection->keeps += on ? 1 : (size_t)-1;
+    connection_update_keep_alive(connection);
+}
+
+bool peer_connection_relayed(const struct peer_connection *connection) {
+    return connection->relayed;
 }
 
 void peer_disconnect(struct peer *peer, struct peer_connection *connection, nanos now) {

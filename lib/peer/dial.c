@@ -122,6 +122,41 @@ static int describe_failure(const struct dial *dial, char *room, size_t room_siz
     return worst;
 }
 
+static void tell_failed(struct peer *peer, const struct dial_waiter *waiter, int error,
+                        const char *text) {
+    struct peer_event event = {.type = PEER_EVENT_CONNECT_FAILED,
+                               .request = waiter->request,
+                               .error = error,
+                               .data = bytes_of_string(text)};
+    switch (waiter->kind) {
+    case WAITER_APPLICATION:
+        (void)peer_emit(peer, &event);
+        break;
+    case WAITER_KAD:
+        kad_service_failed(peer, waiter->request, error);
+        break;
+    case WAITER_RESERVATION:
+        relay_service_failed(peer, waiter->request);
+        break;
+    }
+}
+
+static void tell_connected(struct peer_connection *connection, const struct dial_waiter *waiter) {
+    struct peer_event event = {
+        .type = PEER_EVENT_CONNECTED, .request = waiter->request, .connection = connection};
+    switch (waiter->kind) {
+    case WAITER_APPLICATION:
+        (void)peer_emit(connection->peer, &event);
+        break;
+    case WAITER_KAD:
+        kad_service_connected(connection, waiter);
+        break;
+    case WAITER_RESERVATION:
+        relay_service_connected(connection, waiter->request);
+        break;
+    }
+}
+
 static void dial_fail(struct dial *dial) {
     struct peer *peer = dial->peer;
     char text[DIAL_FAILURE_TEXT_MAX];
@@ -129,15 +164,7 @@ static void dial_fail(struct dial *dial) {
     log_event(peer->log, LOG_LEVEL_DEBUG, "peer", "dial failed: %s", text);
     struct dial_waiter *waiter;
     while ((waiter = take_waiter(dial)) != NULL) {
-        if (waiter->is_kad) {
-            kad_service_failed(peer, waiter->request, error);
-        } else {
-            struct peer_event event = {.type = PEER_EVENT_CONNECT_FAILED,
-                                       .request = waiter->request,
-                                       .error = error,
-                                       .data = bytes_of_string(text)};
-            (void)peer_emit(peer, &event);
-        }
+        tell_failed(peer, waiter, error, text);
         waiter_free(peer, waiter);
     }
     dial_free(dial, NULL);
@@ -280,14 +307,7 @@ void dial_connected(struct peer *peer, struct peer_connection *connection, struc
         }
         struct dial_waiter *waiter;
         while ((waiter = take_waiter(dial)) != NULL) {
-            if (waiter->is_kad) {
-                kad_service_connected(connection, waiter);
-            } else {
-                struct peer_event event = {.type = PEER_EVENT_CONNECTED,
-                                           .request = waiter->request,
-                                           .connection = connection};
-                (void)peer_emit(peer, &event);
-            }
+            tell_connected(connection, waiter);
             waiter_free(peer, waiter);
         }
         dial_free(dial, link);
@@ -380,7 +400,7 @@ void dial_cancel(struct peer *peer, uint64_t request) {
         for (struct list_node *entry = list_first(&dial->waiters); entry != NULL;
              entry = list_next(&dial->waiters, entry)) {
             struct dial_waiter *waiter = CONTAINER_OF(entry, struct dial_waiter, node);
-            if (waiter->request == request && !waiter->is_kad) {
+            if (waiter->request == request && waiter->kind == WAITER_APPLICATION) {
                 list_remove(&dial->waiters, &waiter->node);
                 waiter_free(peer, waiter);
                 if (list_empty(&dial->waiters)) {

@@ -16,10 +16,12 @@ static int encode_ours(struct peer_connection *connection, struct buffer *out) {
     struct writer writer = writer_of((struct span){key, sizeof(key)});
     public_key_encode(&peer->config.key, &writer);
     ENSURE(writer.error == 0);
-    struct identify message = {.protocol_version = BYTES_LITERAL(IDENTIFY_PROTOCOL_VERSION),
-                               .agent = bytes_of_string(peer->config.agent),
-                               .public_key = writer_bytes(&writer),
-                               .observed = multiaddr_bytes(&connection->remote)};
+    struct identify message = {
+        .protocol_version = BYTES_LITERAL(IDENTIFY_PROTOCOL_VERSION),
+        .agent = bytes_of_string(peer->config.agent),
+        .public_key = writer_bytes(&writer),
+        /* a relay's address says nothing of theirs */
+        .observed = connection->relayed ? bytes_of(NULL, 0) : multiaddr_bytes(&connection->remote)};
     if (peer->record != NULL) {
         message.signed_record = block_bytes(peer->record);
     }
@@ -144,11 +146,13 @@ static void learn(struct peer_connection *connection, const struct identify *mes
     struct peer_record record = {.address_count = 0};
     take_record(connection, message, &record);
     bool server = identify_has_protocol(message, peer->config.kad_protocol);
-    if (record.address_count > 0) {
-        kad_service_identified(connection, record.addresses, record.address_count, server);
-    } else {
-        kad_service_identified(connection, message->addresses, message->address_count, server);
-    }
+    bool signed_ones = record.address_count > 0;
+    const struct bytes *addresses = signed_ones ? record.addresses : message->addresses;
+    size_t count = signed_ones ? record.address_count : message->address_count;
+    /* The DHT does not ask over relays. */
+    kad_service_identified(connection, addresses, count, server && !connection->relayed);
+    relay_service_identified(connection, addresses, count,
+                             identify_has_protocol(message, RELAY_HOP_PROTOCOL));
     bool read_before = connection->reads_capability;
     connection->reads_capability = identify_has_protocol(message, CAPABILITY_PROTOCOL);
     connection->takes_push = identify_has_protocol(message, IDENTIFY_PUSH_PROTOCOL);

@@ -3,9 +3,11 @@
 #define PEER_INTERNAL_H
 
 #include "peer/peer.h"
+#include "peer/relay.h"
 #include "proto/kad/kad.h"
 #include "proto/multistream/multistream.h"
 #include "proto/ping/ping.h"
+#include "proto/relay/client.h"
 #include "util/heap.h"
 #include "util/list.h"
 #include "util/map.h"
@@ -19,11 +21,14 @@ enum peer_service {
     SERVICE_PERF,
     SERVICE_KAD,
     SERVICE_CAPABILITY,
+    SERVICE_HOP,
+    SERVICE_STOP,
+    SERVICE_DCUTR,
     SERVICE_APPLICATION,
 };
 
 /* How many of our own protocols are accepted besides the application's. */
-#define SERVICE_PROTOCOLS_MAX 6
+#define SERVICE_PROTOCOLS_MAX 9
 /* Unsent bytes a service may keep for a stream whose peer does not read. */
 #define SERVICE_OUT_MAX 131072
 /* Application error code of a reset for a bad message. */
@@ -33,7 +38,7 @@ enum peer_service {
 /* A deadline in the peer's heap and what to do then. It is there as long as its object has anything
  * to wait for, so that setting it never fails. */
 #define TIMER_PARKED (NANOS_NEVER - 1)
-enum peer_timer_kind { TIMER_STREAM, TIMER_DIAL, TIMER_BOOTSTRAP };
+enum peer_timer_kind { TIMER_STREAM, TIMER_DIAL, TIMER_BOOTSTRAP, TIMER_RELAY };
 struct peer_timer {
     struct heap_node node;
     enum peer_timer_kind kind;
@@ -61,7 +66,9 @@ struct peer_stream {
     bool out_fin;               /* the sending side ends after `out` */
     bool want_writable;         /* the application was refused room */
     uint64_t request;           /* a service's own */
-    size_t parts;               /* identify: messages so far; kad: requests so far */
+    size_t parts;               /* identify: messages so far; kad: requests so far; hop: not 0 once
+                                   the question was answered, or when the reservation that is being
+                                   signed ends */
     void *user;
 };
 
@@ -78,7 +85,11 @@ struct peer_connection {
     struct peer_stream *ping_stream; /* kept for the next ping, NULL for none */
     size_t application_streams;
     size_t stream_handles; /* streams not freed yet, ended ones too */
+    size_t keeps;          /* of our own that want it kept alive: reservations, circuits */
     bool inbound;
+    bool relayed;  /* through a relay */
+    bool reserved; /* to a relay that keeps a place for us */
+    nanos ends_at; /* relayed, beside a direct one: when to see whether it is idle */
     bool identified;
     bool reads_capability;
     bool pings_apart; /* the other side does not answer twice on one stream */
@@ -110,9 +121,10 @@ struct known_peer {
 };
 
 /* Who waits for a dial. */
+enum dial_waiter_kind { WAITER_APPLICATION, WAITER_KAD, WAITER_RESERVATION };
 struct dial_waiter {
     struct list_node node;
-    bool is_kad; /* else the application */
+    enum dial_waiter_kind kind;
     uint64_t request;
     struct block *message; /* kad: the framed request to send once connected */
     bool expects_answer;
@@ -139,6 +151,19 @@ struct dial {
     nanos next_try;
     size_t address_count;
     struct dial_address *addresses[PEER_DIAL_ADDRESSES_MAX];
+};
+
+/* Relays: ours and being one. */
+struct peer_relay {
+    struct peer_timer timer; /* of the machines below, and of connections that are to end */
+    uint64_t unix_seconds;   /* at `unix_at` */
+    nanos unix_at;
+    struct relay_client client;
+    bool serves;
+    struct relay_server server; /* while it serves */
+    struct list bridges;        /* circuits through us */
+    size_t superseded;          /* relayed connections beside a direct one: they end when idle */
+    struct peer_relay_stats stats;
 };
 
 /* An event of our own, waiting to be taken; `payload` backs `event.data`. */
@@ -186,8 +211,10 @@ struct peer {
     enum peer_service protocol_services[SERVICE_PROTOCOLS_MAX + PEER_PROTOCOLS_MAX];
     struct kad *kad;
     struct bootstrap bootstrap;
+    struct peer_relay relay;
     size_t address_count;
     struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
+    uint64_t record_seq;
     struct block *record;      /* our signed peer record */
     struct block *capability;  /* our signed capability record */
     uint64_t identify_version; /* counts what changes in our identify message; from 1 */
@@ -196,6 +223,10 @@ struct peer {
 };
 
 /* peer.c */
+/* Serves one more protocol of our own. PLASM_LIMIT. */
+MUST_CHECK int peer_serve(struct peer *peer, const char *protocol, enum peer_service service);
+/* Our addresses by relays are others now: publishes them. */
+void relay_addresses_changed(struct peer *peer, const struct multiaddr *addresses, size_t count);
 uint64_t peer_request(struct peer *peer);
 /* Puts a timer into the heap. PLASM_NO_MEMORY. */
 MUST_CHECK int peer_timer_start(struct peer *peer, struct peer_timer *timer, nanos deadline);
@@ -217,6 +248,13 @@ bool events_name_stream(const struct peer *peer, const struct peer_stream *strea
 bool events_name_connection(const struct peer *peer, const struct peer_connection *connection);
 
 /* connection.c */
+/* The IP address and port that an address begins with; false where it does not. */
+bool address_netaddr(const struct multiaddr *address, struct netaddr *ret_netaddr);
+/* Relayed connections whose peer is reached directly, too, end when nothing runs on them. */
+nanos connections_superseded_deadline(const struct peer *peer);
+void connections_close_superseded(struct peer *peer);
+/* One reason more, or less, to keep a connection alive while nothing runs on it. */
+void connection_keep(struct peer_connection *connection, bool on);
 struct known_peer *known_peer_get(struct peer *peer, const struct peer_id *id);
 /* Finds or makes. NULL without memory. */
 struct known_peer *known_peer_make(struct peer *peer, const struct peer_id *id);
@@ -316,6 +354,39 @@ void kad_service_addresses(struct peer *peer);
 /* Looks ourselves up; its end is a PEER_EVENT_LOOKUP_DONE with *ret_request, 0 when it could not
  * begin. */
 void kad_service_bootstrap(struct peer *peer, uint64_t *ret_request);
+
+/* relay_service.c: what relay and relayed streams have in common, and the client's side */
+int relay_service_init(struct peer *peer);
+void relay_service_free(struct peer *peer);
+/* Asks relays, and arms the timer: after anything happened. */
+void relay_service_run(struct peer *peer);
+void relay_service_expire(struct peer *peer);
+void relay_service_identified(struct peer_connection *connection, const struct bytes *addresses,
+                              size_t count, bool is_relay);
+void relay_service_disconnected(struct peer *peer, const struct peer_id *id);
+/* The dial to a relay came to an end. */
+void relay_service_connected(struct peer_connection *connection, uint64_t ask);
+void relay_service_failed(struct peer *peer, uint64_t ask);
+void relay_service_opened(struct peer_stream *stream);
+void relay_service_data(struct peer_stream *stream, struct bytes data, bool fin);
+void relay_service_writable(struct peer_stream *stream);
+void relay_service_ended(struct peer_stream *stream, int error);
+uint64_t relay_unix_now(const struct peer *peer);
+int relay_send(struct peer_stream *stream, enum relay_protocol protocol,
+               const struct relay_message *message);
+/* Takes input up to the end of one message. PLASM_TRUNCATED: more is needed. What follows the
+ * message stays in `stream->in`, for relay_leftover(). */
+int relay_read(struct peer_stream *stream, enum relay_protocol protocol, struct bytes data,
+               struct relay_message *ret_message, size_t *ret_size);
+
+/* relay_bridge.c: the relay's side */
+void bridge_hop_data(struct peer_stream *stream, struct bytes data, bool fin);
+void bridge_stop_data(struct peer_stream *stream, struct bytes data, bool fin);
+void bridge_writable(struct peer_stream *stream);
+void bridge_ended(struct peer_stream *stream, int error);
+/* The signer's answer; true when it was for a reservation. */
+bool bridge_signed(struct peer *peer, uint64_t request, struct bytes envelope);
+void bridge_expire(struct peer *peer);
 
 /* bootstrap.c */
 void bootstrap_expire(struct peer *peer);

@@ -24,22 +24,6 @@ void kad_service_free(struct peer *peer) {
     kad_free(peer->kad);
 }
 
-/* The IP address and port of a connection's far end, where its address begins with them. */
-static bool remote_netaddr(const struct multiaddr *address, struct netaddr *ret_netaddr) {
-    struct cursor cursor = cursor_of(multiaddr_bytes(address));
-    struct multiaddr_part ip;
-    struct multiaddr_part port;
-    if (!multiaddr_next(&cursor, &ip) || !multiaddr_next(&cursor, &port) ||
-        (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6) || port.value.size != 2) {
-        return false;
-    }
-    *ret_netaddr =
-        (struct netaddr){.family = ip.code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6,
-                         .port = (uint16_t)(port.value.data[0] << 8 | port.value.data[1])};
-    memcpy(ret_netaddr->ip, ip.value.data, ip.value.size);
-    return true;
-}
-
 void kad_service_identified(struct peer_connection *connection, const struct bytes *addresses,
                             size_t count, bool is_server) {
     struct peer *peer = connection->peer;
@@ -53,7 +37,7 @@ void kad_service_identified(struct peer_connection *connection, const struct byt
         list[size++] = addresses[i];
     }
     struct netaddr remote;
-    bool has_remote = remote_netaddr(&connection->remote, &remote);
+    bool has_remote = !connection->relayed && address_netaddr(&connection->remote, &remote);
     struct kad_peer known = {.id = connection->known->id,
                              .addresses = list,
                              .address_count = size,
@@ -134,7 +118,7 @@ static struct block *frame(struct peer *peer, struct bytes payload) {
 }
 
 static void ask_peer(struct peer *peer, const struct kad_ask *ask) {
-    struct dial_waiter waiter = {.is_kad = true,
+    struct dial_waiter waiter = {.kind = WAITER_KAD,
                                  .request = ask->id,
                                  .expects_answer = ask->expects_answer,
                                  .deadline = ask->deadline,
@@ -242,7 +226,8 @@ static int answer(struct peer_stream *stream, struct bytes request) {
     struct peer *peer = stream->peer;
     uint8_t room[KAD_MESSAGE_SIZE_MAX + UVARINT_SIZE_MAX];
     struct netaddr remote;
-    bool has_remote = remote_netaddr(&stream->connection->remote, &remote);
+    bool has_remote =
+        !stream->connection->relayed && address_netaddr(&stream->connection->remote, &remote);
     size_t size = 0;
     int error = kad_request(peer->kad, &stream->connection->known->id, has_remote ? &remote : NULL,
                             request, (struct span){room, KAD_MESSAGE_SIZE_MAX}, peer->now, &size);

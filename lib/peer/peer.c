@@ -63,6 +63,9 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer) {
     add_protocols(peer);
     int error = peer_timer_start(peer, &peer->bootstrap.timer, TIMER_PARKED);
     if (error == 0) {
+        error = relay_service_init(peer);
+    }
+    if (error == 0) {
         error = kad_service_init(peer);
     }
     if (error != 0) {
@@ -90,6 +93,7 @@ void peer_free(struct peer *peer) {
     release_taken(peer);
     events_drop(peer);
     memory_put(peer->memory, peer->events, peer->event_capacity * sizeof(struct queued_event));
+    relay_service_free(peer);
     kad_service_free(peer);
     block_unref(peer->record);
     block_unref(peer->capability);
@@ -156,6 +160,7 @@ bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event)
     release_taken(peer);
     for (;;) {
         kad_service_run(peer);
+        relay_service_run(peer);
         if (events_take(peer, ret_event)) {
             return true;
         }
@@ -204,6 +209,9 @@ static void timer_expired(struct peer *peer, struct peer_timer *timer) {
     case TIMER_BOOTSTRAP:
         bootstrap_expire(peer);
         break;
+    case TIMER_RELAY:
+        relay_service_expire(peer);
+        break;
     }
 }
 
@@ -232,14 +240,11 @@ static bool emit_sign(struct peer *peer, enum peer_sign sign, uint64_t request,
     return peer_emit(peer, &event);
 }
 
-void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, size_t count,
-                        uint64_t seq, nanos now) {
-    peer->now = now;
-    peer->address_count = count < PEER_OWN_ADDRESSES_MAX ? count : PEER_OWN_ADDRESSES_MAX;
+/* Has what others should know of our addresses signed, and tells it. */
+static void publish_addresses(struct peer *peer) {
     peer->identify_version++;
-    struct peer_record record = {.peer_id = peer->config.id, .seq = seq};
+    struct peer_record record = {.peer_id = peer->config.id, .seq = peer->record_seq};
     for (size_t i = 0; i < peer->address_count; i++) {
-        peer->addresses[i] = addresses[i];
         record.addresses[record.address_count++] = multiaddr_bytes(&peer->addresses[i]);
     }
     kad_service_addresses(peer);
@@ -250,6 +255,46 @@ void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, si
         (void)emit_sign(peer, PEER_SIGN_RECORD, peer->sign_record, buffer_bytes(&payload));
     }
     buffer_done(&payload);
+}
+
+static void add_addresses(struct peer *peer, const struct multiaddr *addresses, size_t count) {
+    for (size_t i = 0; i < count && peer->address_count < PEER_OWN_ADDRESSES_MAX; i++) {
+        peer->addresses[peer->address_count++] = addresses[i];
+    }
+}
+
+void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, size_t count,
+                        uint64_t seq, nanos now) {
+    peer->now = now;
+    peer->record_seq = seq;
+    peer->address_count = 0;
+    add_addresses(peer, addresses, count);
+    struct multiaddr relayed[PEER_OWN_ADDRESSES_MAX];
+    add_addresses(peer, relayed, peer_relay_addresses(peer, relayed, ARRAY_SIZE(relayed)));
+    publish_addresses(peer);
+}
+
+void relay_addresses_changed(struct peer *peer, const struct multiaddr *addresses, size_t count) {
+    size_t direct = 0;
+    for (size_t i = 0; i < peer->address_count; i++) {
+        if (!multiaddr_has(&peer->addresses[i], MULTIADDR_P2P_CIRCUIT)) {
+            peer->addresses[direct++] = peer->addresses[i];
+        }
+    }
+    peer->address_count = direct;
+    peer->record_seq++;
+    add_addresses(peer, addresses, count);
+    publish_addresses(peer);
+}
+
+int peer_serve(struct peer *peer, const char *protocol, enum peer_service service) {
+    if (peer->protocol_count == ARRAY_SIZE(peer->protocol_names)) {
+        return PLASM_LIMIT;
+    }
+    add_protocol(peer, protocol, service);
+    peer->identify_version++;
+    identify_push_all(peer);
+    return 0;
 }
 
 int peer_add_protocol(struct peer *peer, const char *protocol, nanos now) {
@@ -279,6 +324,9 @@ int peer_set_capability(struct peer *peer, struct bytes payload, nanos now) {
 
 void peer_signed(struct peer *peer, uint64_t request, struct bytes envelope, nanos now) {
     peer->now = now;
+    if (bridge_signed(peer, request, envelope)) {
+        return;
+    }
     bool is_record = request == peer->sign_record;
     if ((!is_record && request != peer->sign_capability) || envelope.size == 0) {
         return; /* an older request's answer, or a refusal: keep what there is */

@@ -72,13 +72,14 @@ enum peer_event_type {
     PEER_EVENT_VALUE,           /* request, data */
     PEER_EVENT_CAPABILITY,      /* connection, data: a signed envelope, not checked yet */
     PEER_EVENT_BOOTSTRAPPED,    /* count: peers in the routing table */
+    PEER_EVENT_RELAYED,         /* count: our addresses by relays, see peer/relay.h */
     PEER_EVENT_SIGN,            /* request, sign, data: the payload; answer with peer_signed */
     PEER_EVENT_RESOLVE,         /* request, resolve, data: the name; answer with peer_resolved */
     PEER_EVENT_REACHABILITY,    /* what peer/reachability.h tells has changed */
     PEER_EVENT_PROBED,          /* request, error, data, count: see peer_probe */
 };
 
-enum peer_sign { PEER_SIGN_RECORD, PEER_SIGN_CAPABILITY };
+enum peer_sign { PEER_SIGN_RECORD, PEER_SIGN_CAPABILITY, PEER_SIGN_RELAY_VOUCHER };
 
 struct peer_event {
     enum peer_event_type type;

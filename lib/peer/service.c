@@ -13,6 +13,11 @@ void service_opened(struct peer_stream *stream) {
     case SERVICE_KAD:
         kad_service_opened(stream);
         break;
+    case SERVICE_HOP:
+    case SERVICE_STOP:
+        relay_service_opened(stream);
+        break;
+    case SERVICE_DCUTR:
     case SERVICE_PERF:
         perf_opened(stream);
         break;
@@ -41,6 +46,11 @@ void service_data(struct peer_stream *stream, struct bytes data, bool fin) {
     case SERVICE_KAD:
         kad_service_data(stream, data, fin);
         break;
+    case SERVICE_HOP:
+    case SERVICE_STOP:
+        relay_service_data(stream, data, fin);
+        break;
+    case SERVICE_DCUTR:
     case SERVICE_APPLICATION:
     case SERVICE_NONE:
         break;
@@ -71,6 +81,11 @@ void service_ended(struct peer_stream *stream, int error) {
     case SERVICE_KAD:
         kad_service_ended(stream, error);
         break;
+    case SERVICE_HOP:
+    case SERVICE_STOP:
+        relay_service_ended(stream, error);
+        break;
+    case SERVICE_DCUTR:
     case SERVICE_APPLICATION:
     case SERVICE_NONE:
         break;

@@ -293,7 +293,9 @@ bool stream_data(struct peer *peer, const struct link_event *event, struct peer_
     }
     stream->input_ended = event->fin;
     if (stream->service != SERVICE_APPLICATION) {
-        event->link->transport->verbs->consume(event->stream, data.size);
+        if (stream->service != SERVICE_HOP && stream->service != SERVICE_STOP) {
+            event->link->transport->verbs->consume(event->stream, data.size);
+        }
         service_data(stream, data, event->fin);
         return false;
     }
@@ -321,6 +323,10 @@ bool stream_writable(const struct link_event *event, struct peer_event *ret_even
     }
     if (stream->service == SERVICE_PERF && stream->out.size == 0) {
         perf_writable(stream);
+        return false;
+    }
+    if (stream->service == SERVICE_HOP || stream->service == SERVICE_STOP) {
+        relay_service_writable(stream);
         return false;
     }
     if (!stream->want_writable || stream->out.size > 0) {

@@ -5,6 +5,7 @@
 
 #include "identity/envelope.h"
 #include "peer/peer.h"
+#include "peer/relay.h"
 #include "proto/capability/capability.h"
 #include "proto/identify/identify.h"
 #include "proto/kad/addresses.h"
@@ -270,13 +271,20 @@ static inline void world_forget(struct world_node *node) {
     node->event_count = 0;
 }
 
+#define WORLD_BYTES(literal)                                                                       \
+    { (const uint8_t *)(literal), sizeof(literal) - 1 }
+
 /* As the host's signer does. */
 static inline void world_sign(struct world_node *node, const struct peer_event *event) {
-    bool is_record = event->sign == PEER_SIGN_RECORD;
-    struct bytes domain =
-        is_record ? BYTES_LITERAL(PEER_RECORD_DOMAIN) : BYTES_LITERAL(CAPABILITY_DOMAIN);
-    struct bytes type =
-        is_record ? BYTES_LITERAL(PEER_RECORD_TYPE) : BYTES_LITERAL(CAPABILITY_PAYLOAD_TYPE);
+    static const struct bytes kinds[][2] = {
+        [PEER_SIGN_RECORD] = {WORLD_BYTES(PEER_RECORD_DOMAIN), WORLD_BYTES(PEER_RECORD_TYPE)},
+        [PEER_SIGN_CAPABILITY] = {WORLD_BYTES(CAPABILITY_DOMAIN),
+                                  WORLD_BYTES(CAPABILITY_PAYLOAD_TYPE)},
+        [PEER_SIGN_RELAY_VOUCHER] = {WORLD_BYTES(RELAY_VOUCHER_DOMAIN),
+                                     WORLD_BYTES(RELAY_VOUCHER_TYPE)},
+    };
+    struct bytes domain = kinds[event->sign][0];
+    struct bytes type = kinds[event->sign][1];
     struct memory memory;
     memory_init(&memory, SIZE_MAX);
     struct buffer message;
@@ -363,6 +371,7 @@ static inline bool world_start(struct world_node *node) {
         node->peer = NULL;
         return false;
     }
+    peer_set_unix_time(node->peer, (uint64_t)node->world->unix_seconds, node->world->now);
     peer_set_addresses(node->peer, &node->address, 1, node->world->now / NANOS_MICROSECOND,
                        node->world->now);
     return true;

@@ -422,6 +422,17 @@ int multiaddr_format(const struct multiaddr *address, char *room, size_t room_si
     return writer.error;
 }
 
+bool multiaddr_has(const struct multiaddr *address, uint64_t code) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    struct multiaddr_part part;
+    while (multiaddr_next(&cursor, &part)) {
+        if (part.code == code) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool multiaddr_equal(const struct multiaddr *a, const struct multiaddr *b) {
     return bytes_equal(multiaddr_bytes(a), multiaddr_bytes(b));
 }

@@ -72,6 +72,8 @@ bool multiaddr_next(struct cursor *cursor, struct multiaddr_part *ret_part);
  * An address begins as {.size = 0}. Unchanged on PLASM_TOO_LARGE, PLASM_UNSUPPORTED (code),
  * PLASM_MALFORMED (value). */
 MUST_CHECK int multiaddr_append(struct multiaddr *address, uint64_t code, struct bytes value);
+/* True when one of the components has this code. */
+bool multiaddr_has(const struct multiaddr *address, uint64_t code);
 bool multiaddr_equal(const struct multiaddr *a, const struct multiaddr *b);
 
 /* "/ip4|ip6/…/udp/port/quic-v1" of a socket address, and the way back: takes an address that

@@ -90,21 +90,11 @@ void dcutr_done(struct dcutr *dcutr) {
     buffer_done(&dcutr->out);
 }
 
-static bool is_relayed(const struct multiaddr *address) {
-    struct cursor cursor = cursor_of(multiaddr_bytes(address));
-    struct multiaddr_part part;
-    while (multiaddr_next(&cursor, &part)) {
-        if (part.code == MULTIADDR_P2P_CIRCUIT) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void learn_addresses(struct dcutr *dcutr, const struct dcutr_message *message) {
     for (size_t i = 0; i < message->address_count; i++) {
         struct multiaddr *place = &dcutr->addresses[dcutr->address_count];
-        if (multiaddr_decode(message->addresses[i], place) == 0 && !is_relayed(place)) {
+        if (multiaddr_decode(message->addresses[i], place) == 0 &&
+            !multiaddr_has(place, MULTIADDR_P2P_CIRCUIT)) {
             dcutr->address_count++;
         }
     }

@@ -197,12 +197,8 @@ void relay_client_failed(struct relay_client *client, uint64_t ask, nanos now) {
 /* "ADDRESS/p2p/RELAY/p2p-circuit" from an address of the relay, with or without its id. */
 static int own_address(const struct relay_candidate *candidate, const struct multiaddr *relay,
                        struct multiaddr *ret_address) {
-    struct cursor cursor = cursor_of(multiaddr_bytes(relay));
-    struct multiaddr_part part;
-    while (multiaddr_next(&cursor, &part)) {
-        if (part.code == MULTIADDR_P2P_CIRCUIT) {
-            return PLASM_UNSUPPORTED; /* a relay behind a relay */
-        }
+    if (multiaddr_has(relay, MULTIADDR_P2P_CIRCUIT)) {
+        return PLASM_UNSUPPORTED; /* a relay behind a relay */
     }
     struct bytes id = multiaddr_peer_id(relay);
     if (id.size > 0 && !bytes_equal(id, peer_id_bytes(&candidate->id))) {
