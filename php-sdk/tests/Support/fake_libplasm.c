@@ -207,6 +207,12 @@ int plasm_ping(struct plasm_client *client, const char *node, int count, const c
     return PLASM_UNSUPPORTED;
 }
 
+int plasm_perf(struct plasm_client *client, const char *node, uint64_t up_bytes,
+               uint64_t down_bytes, const char **ret_json) {
+    (void)client, (void)node, (void)up_bytes, (void)down_bytes, (void)ret_json;
+    return PLASM_UNSUPPORTED;
+}
+
 int plasm_identify(struct plasm_client *client, const char *node, const char **ret_json) {
     (void)client, (void)node, (void)ret_json;
     return PLASM_UNSUPPORTED;
