@@ -1,14 +1,18 @@
 /* Dialling: several addresses of one peer one after the other, the first connection wins, and
- * everybody who waits for the same peer shares the attempt. */
+ * everybody who waits for the same peer shares the attempt. QUIC is tried first, TCP a moment later
+ * or when QUIC has failed, relays last; IPv6 and IPv4 take turns (RFC 8305, "Happy Eyeballs"). */
 #include "peer/internal.h"
 
 #include <stdio.h>
 
 #include "util/ensure.h"
 
-/* A further address is tried when the one before has not answered for this long (RFC 8305 calls it
- * the connection attempt delay). */
-#define DIAL_ATTEMPT_DELAY     (250 * NANOS_MILLISECOND)
+/* A further address of a kind is tried when the one before has not answered for this long (RFC 8305
+ * calls it the connection attempt delay). */
+#define DIAL_ATTEMPT_DELAY (250 * NANOS_MILLISECOND)
+/* What the kinds before have as a head start. */
+#define DIAL_TCP_DELAY         (250 * NANOS_MILLISECOND)
+#define DIAL_RELAY_DELAY       (500 * NANOS_MILLISECOND)
 #define DIAL_DNSADDR_DEPTH_MAX 3
 #define DIAL_FAILURE_TEXT_MAX  600
 
@@ -35,6 +39,52 @@ static bool has_address(const struct dial *dial, const struct multiaddr *address
     return false;
 }
 
+/* Its first component's family, and what it leads over. */
+static enum netaddr_family family_of(const struct multiaddr *address) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    struct multiaddr_part part;
+    if (!multiaddr_next(&cursor, &part)) {
+        return NETADDR_NONE;
+    }
+    return part.code == MULTIADDR_IP6   ? NETADDR_IP6
+           : part.code == MULTIADDR_IP4 ? NETADDR_IP4
+                                        : NETADDR_NONE;
+}
+
+static enum dial_kind kind_of(const struct multiaddr *address) {
+    struct cursor cursor = cursor_of(multiaddr_bytes(address));
+    struct multiaddr_part part;
+    enum dial_kind kind = DIAL_QUIC;
+    while (multiaddr_next(&cursor, &part)) {
+        if (part.code == MULTIADDR_P2P_CIRCUIT) {
+            return DIAL_RELAY;
+        }
+        kind = part.code == MULTIADDR_TCP ? DIAL_TCP : kind;
+    }
+    return kind;
+}
+
+/* /ip4|ip6/address/udp/port and nothing else: a port that may be reached in either way. */
+static bool is_open_to_both(const struct multiaddr *address, struct netaddr *ret_netaddr) {
+    struct multiaddr quic = *address;
+    struct bytes id;
+    return multiaddr_append(&quic, MULTIADDR_QUIC_V1, bytes_of(NULL, 0)) == 0 &&
+           multiaddr_to_quic(&quic, ret_netaddr, &id) == 0;
+}
+
+static void keep_address(struct dial *dial, const struct multiaddr *address, uint8_t depth) {
+    if (dial->address_count == PEER_DIAL_ADDRESSES_MAX || has_address(dial, address)) {
+        return;
+    }
+    struct dial_address *entry = memory_zero(dial->peer->memory, sizeof(*entry));
+    if (entry != NULL) {
+        entry->address = *address;
+        entry->kind = kind_of(address);
+        entry->depth = depth;
+        dial->addresses[dial->address_count++] = entry;
+    }
+}
+
 /* Addresses over the bound, twice the same or of another peer are left out. */
 static void add_address(struct dial *dial, const struct multiaddr *address, uint8_t depth) {
     struct bytes id = multiaddr_peer_id(address);
@@ -44,17 +94,17 @@ static void add_address(struct dial *dial, const struct multiaddr *address, uint
     struct multiaddr bare;
     multiaddr_without_peer(address, &bare);
     struct bytes name;
-    /* A /dnsaddr keeps its /p2p: it chooses among the name's records. */
-    const struct multiaddr *kept =
-        resolvable(address, &name) == MULTIADDR_DNSADDR ? address : &bare;
-    if (dial->address_count == PEER_DIAL_ADDRESSES_MAX || has_address(dial, kept)) {
-        return;
-    }
-    struct dial_address *entry = memory_zero(dial->peer->memory, sizeof(*entry));
-    if (entry != NULL) {
-        entry->address = *kept;
-        entry->depth = depth;
-        dial->addresses[dial->address_count++] = entry;
+    struct netaddr netaddr;
+    if (resolvable(address, &name) == MULTIADDR_DNSADDR) {
+        keep_address(dial, address, depth); /* its /p2p chooses among the name's records */
+    } else if (is_open_to_both(&bare, &netaddr)) {
+        struct multiaddr way;
+        multiaddr_from_quic(&netaddr, &way);
+        keep_address(dial, &way, depth);
+        multiaddr_from_tcp(&netaddr, &way);
+        keep_address(dial, &way, depth);
+    } else {
+        keep_address(dial, &bare, depth);
     }
 }
 
@@ -170,23 +220,22 @@ static void dial_fail(struct dial *dial) {
     dial_free(dial, NULL);
 }
 
+static void resolve_address(struct dial *dial, struct dial_address *entry, uint64_t code,
+                            struct bytes name) {
+    entry->state = DIAL_RESOLVING;
+    entry->resolve = peer_request(dial->peer);
+    struct peer_event event = {.type = PEER_EVENT_RESOLVE,
+                               .request = entry->resolve,
+                               .resolve = (enum multiaddr_code)code,
+                               .data = name};
+    if (!peer_emit(dial->peer, &event)) {
+        entry->state = DIAL_FAILED;
+        entry->error = PLASM_NO_MEMORY;
+    }
+}
+
 static void try_address(struct dial *dial, struct dial_address *entry) {
     struct peer *peer = dial->peer;
-    struct bytes name;
-    uint64_t code = resolvable(&entry->address, &name);
-    if (code != 0) {
-        entry->state = DIAL_RESOLVING;
-        entry->resolve = peer_request(peer);
-        struct peer_event event = {.type = PEER_EVENT_RESOLVE,
-                                   .request = entry->resolve,
-                                   .resolve = (enum multiaddr_code)code,
-                                   .data = name};
-        if (!peer_emit(peer, &event)) {
-            entry->state = DIAL_FAILED;
-            entry->error = PLASM_NO_MEMORY;
-        }
-        return;
-    }
     entry->state = DIAL_FAILED;
     entry->error = PLASM_UNSUPPORTED;
     const struct peer_id *expected = dial->known != NULL ? &dial->known->id : NULL;
@@ -205,28 +254,80 @@ static void try_address(struct dial *dial, struct dial_address *entry) {
     }
 }
 
-static void dial_step(struct dial *dial) {
-    size_t busy = 0;
-    size_t waiting = 0;
+/* The next address of a kind: not of the family that was tried last, where there is another; IPv6
+ * first. NULL when all were tried. */
+static struct dial_address *next_address(const struct dial *dial, enum dial_kind kind) {
+    struct dial_address *next = NULL;
+    enum netaddr_family wanted = dial->last[kind] == NETADDR_IP6 ? NETADDR_IP4 : NETADDR_IP6;
     for (size_t i = 0; i < dial->address_count; i++) {
         struct dial_address *entry = dial->addresses[i];
-        if (entry->state == DIAL_WAITING) {
-            if (dial->peer->now < dial->next_try) {
-                waiting++;
-                continue;
-            }
-            try_address(dial, entry);
-            if (entry->state == DIAL_TRYING) {
-                dial->next_try = dial->peer->now + DIAL_ATTEMPT_DELAY;
-            }
+        if (entry->state != DIAL_WAITING || entry->kind != kind) {
+            continue;
         }
-        busy += entry->state == DIAL_TRYING || entry->state == DIAL_RESOLVING;
+        if (family_of(&entry->address) == wanted) {
+            return entry;
+        }
+        next = next != NULL ? next : entry;
     }
-    if (busy + waiting == 0 || dial->peer->now >= dial->deadline) {
+    return next;
+}
+
+/* True while an address of this kind, or a better one, may still lead there. */
+static bool is_hopeful(const struct dial *dial, enum dial_kind kind) {
+    for (size_t i = 0; i < dial->address_count; i++) {
+        const struct dial_address *entry = dial->addresses[i];
+        if (entry->kind <= kind && entry->state != DIAL_FAILED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* When the next address of a kind is due. */
+static nanos next_try(const struct dial *dial, enum dial_kind kind) {
+    if (kind == DIAL_QUIC || !is_hopeful(dial, kind - 1)) {
+        return dial->next_try[kind];
+    }
+    nanos head_start = kind == DIAL_TCP ? DIAL_TCP_DELAY : DIAL_RELAY_DELAY;
+    return nanos_max(dial->next_try[kind], nanos_add(dial->begun, head_start));
+}
+
+/* Tries what is due of a kind; when the next one will be. */
+static nanos step_kind(struct dial *dial, enum dial_kind kind) {
+    nanos now = dial->peer->now;
+    struct dial_address *entry;
+    while ((entry = next_address(dial, kind)) != NULL) {
+        nanos due = next_try(dial, kind);
+        if (due > now) {
+            return due;
+        }
+        dial->last[kind] = family_of(&entry->address);
+        try_address(dial, entry);
+        if (entry->state == DIAL_TRYING) {
+            dial->next_try[kind] = now + DIAL_ATTEMPT_DELAY;
+        }
+    }
+    return NANOS_NEVER;
+}
+
+static void dial_step(struct dial *dial) {
+    nanos now = dial->peer->now;
+    for (size_t i = 0; i < dial->address_count; i++) {
+        struct bytes name;
+        uint64_t code = resolvable(&dial->addresses[i]->address, &name);
+        if (dial->addresses[i]->state == DIAL_WAITING && code != 0) {
+            resolve_address(dial, dial->addresses[i], code, name);
+        }
+    }
+    dial->begun = nanos_min(dial->begun, now);
+    nanos wake = dial->deadline;
+    for (enum dial_kind kind = DIAL_QUIC; kind < DIAL_KINDS; kind++) {
+        wake = nanos_min(wake, step_kind(dial, kind));
+    }
+    if (!is_hopeful(dial, DIAL_RELAY) || now >= dial->deadline) {
         dial_fail(dial);
         return;
     }
-    nanos wake = waiting > 0 ? nanos_min(dial->next_try, dial->deadline) : dial->deadline;
     peer_timer_set(dial->peer, &dial->timer, wake);
 }
 
@@ -242,6 +343,7 @@ static struct dial *dial_new(struct peer *peer, const struct peer_id *expected) 
     dial->peer = peer;
     dial->timer.kind = TIMER_DIAL;
     dial->deadline = nanos_add(peer->now, peer->config.limits.dial_timeout);
+    dial->begun = NANOS_NEVER;
     list_init(&dial->waiters);
     if (peer_timer_start(peer, &dial->timer, TIMER_PARKED) != 0) {
         memory_put(peer->memory, dial, sizeof(*dial));
@@ -324,7 +426,7 @@ void dial_link_closed(struct peer *peer, struct link *link, int error) {
                 entry->state = DIAL_FAILED;
                 entry->error = error;
                 entry->link = NULL;
-                dial->next_try = peer->now; /* no reason to wait for the next address */
+                dial->next_try[entry->kind] = peer->now; /* no reason to wait any longer */
                 dial_step(dial);
                 return;
             }
@@ -379,7 +481,6 @@ void dial_resolved(struct peer *peer, uint64_t request, const struct multiaddr *
             struct dial_address *entry = dial->addresses[i];
             if (entry->state == DIAL_RESOLVING && entry->resolve == request) {
                 entry_resolved(dial, entry, results, count);
-                dial->next_try = peer->now;
                 dial_step(dial);
                 return;
             }

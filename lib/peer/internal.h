@@ -132,8 +132,13 @@ struct dial_waiter {
 };
 
 enum dial_address_state { DIAL_WAITING, DIAL_RESOLVING, DIAL_TRYING, DIAL_FAILED };
+/* In order of preference: QUIC carries more and survives a change of address, a relay is a guest's
+ * way. */
+enum dial_kind { DIAL_QUIC, DIAL_TCP, DIAL_RELAY };
+#define DIAL_KINDS 3
 struct dial_address {
     enum dial_address_state state;
+    enum dial_kind kind;
     uint8_t depth; /* of /dnsaddr */
     int error;
     uint64_t resolve;
@@ -148,7 +153,9 @@ struct dial {
     struct known_peer *known; /* NULL when any identity will do */
     struct list waiters;
     nanos deadline;
-    nanos next_try;
+    nanos begun;                          /* the first address was tried; NANOS_NEVER before */
+    nanos next_try[DIAL_KINDS];           /* a further address of this kind */
+    enum netaddr_family last[DIAL_KINDS]; /* of the address tried last */
     size_t address_count;
     struct dial_address *addresses[PEER_DIAL_ADDRESSES_MAX];
 };

@@ -45,8 +45,13 @@ static inline void memory_world_done(struct world *world) {
 }
 
 static inline const struct world_kind *memory_world(void) {
-    static const struct world_kind kind = {
-        "peer over memory", memory_world_start, memory_world_stop, NULL, NULL, memory_world_done};
+    static const struct world_kind kind = {"peer over memory",
+                                           memory_world_start,
+                                           memory_world_stop,
+                                           NULL,
+                                           NULL,
+                                           memory_world_done,
+                                           NULL};
     return &kind;
 }
 

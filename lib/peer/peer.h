@@ -32,7 +32,7 @@ extern const struct peer_limits peer_limits_default;
 
 #define PEER_DIAL_ADDRESSES_MAX 16
 #define PEER_OWN_ADDRESSES_MAX  16
-#define PEER_TRANSPORTS_MAX     4
+#define PEER_TRANSPORTS_MAX     8
 #define PEER_PROTOCOLS_MAX      16
 #define PEER_BOOTSTRAP_MAX      32
 
@@ -125,10 +125,11 @@ void peer_signed(struct peer *peer, uint64_t request, struct bytes envelope, nan
 void peer_resolved(struct peer *peer, uint64_t request, const struct multiaddr *results,
                    size_t count, nanos now);
 
-/* Connects to any of the addresses (each with or without /p2p; `expected` NULL takes the identity
- * found there), or to a peer whose addresses are known already. A connection that exists is given
- * at once. Brings PEER_EVENT_CONNECTED or _CONNECT_FAILED with the request. PLASM_INVALID,
- * PLASM_NO_MEMORY, PLASM_LIMIT. */
+/* Connects to any of the addresses (each with or without /p2p; one that ends with /udp/port is
+ * tried with QUIC and with TCP; `expected` NULL takes the identity found there), or to a peer whose
+ * addresses are known already. A connection that exists is given at once. Brings
+ * PEER_EVENT_CONNECTED or _CONNECT_FAILED with the request. PLASM_INVALID, PLASM_NO_MEMORY,
+ * PLASM_LIMIT. */
 MUST_CHECK int peer_connect(struct peer *peer, const struct peer_id *expected,
                             const struct multiaddr *addresses, size_t count, nanos now,
                             uint64_t *ret_request);

@@ -41,6 +41,7 @@ struct pipe_limits {
     nanos handshake_timeout;       /* from dialling or accepting until the link is connected */
     nanos idle_timeout;            /* nothing heard, and nobody wants the link kept alive */
     nanos linger_timeout;          /* for what is still to be sent after close */
+    size_t windows_bytes_max;      /* what receive windows of all streams may grow by */
 };
 extern const struct pipe_limits pipe_limits_default;
 

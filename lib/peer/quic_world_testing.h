@@ -159,8 +159,13 @@ static inline void quic_world_done(struct world *world) {
 }
 
 static inline const struct world_kind *quic_world(void) {
-    static const struct world_kind kind = {"peer over QUIC", quic_world_start,    quic_world_stop,
-                                           quic_world_move,  quic_world_deadline, quic_world_done};
+    static const struct world_kind kind = {"peer over QUIC",
+                                           quic_world_start,
+                                           quic_world_stop,
+                                           quic_world_move,
+                                           quic_world_deadline,
+                                           quic_world_done,
+                                           NULL};
     return &kind;
 }
 

@@ -33,6 +33,8 @@ struct world_kind {
     bool (*move)(struct world *world);
     nanos (*deadline)(const struct world *world);
     void (*done)(struct world *world);
+    /* Sets the node's address; NULL: QUIC's. */
+    void (*address)(struct world_node *node);
 };
 
 /* An event as it was, with a copy of what it pointed to. */
@@ -347,6 +349,9 @@ static inline struct world_node *world_add(struct world *world) {
     struct netaddr address = {
         .family = NETADDR_IP4, .ip = {10, 0, 0, (uint8_t)(node->index + 1)}, .port = 4001};
     multiaddr_from_quic(&address, &node->address);
+    if (world->kind->address != NULL) {
+        world->kind->address(node);
+    }
     node->config = (struct peer_config){.id = node->id,
                                         .key = node->key,
                                         .agent = "world/1",
