@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import cases
+import relay_cases
 from driver import Programs, Suite, expect
 from hostile_kad import kad_hostile
 
@@ -101,6 +102,11 @@ def main():
             lambda check, *peers: check("observed address", one_socket, *peers),
         )
         kademlia(suite, foreign)
+    suite.group(
+        "relay us, go to go", ["us", f"go {CLIENT}", f"go {CLIENT}"], relay_cases.circuit
+    )
+    suite.group("relay go, we reserve", ["go", "us"], relay_cases.reservation)
+    suite.group("relay us, we reserve", ["us", "us"], relay_cases.reservation)
     suite.group("kad go-us-js", ["go", "us", "js"], cases.kad_line)
     suite.group("find_peer go-us-js", ["go", "us", "js"], cases.kad_find_peer)
     suite.group("hostile kad", ["us", "go"], kad_hostile)

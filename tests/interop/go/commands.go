@@ -38,7 +38,8 @@ func (node *node) target(ctx context.Context, req *request) (peer.ID, error) {
 		if err != nil {
 			return "", fmt.Errorf("peer_id: %w", err)
 		}
-		if node.host.Network().Connectedness(id) != network.Connected {
+		state := node.host.Network().Connectedness(id)
+		if state != network.Connected && state != network.Limited {
 			return "", fmt.Errorf("not connected to %s", id)
 		}
 		return id, nil

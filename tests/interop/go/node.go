@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 )
 
@@ -39,6 +40,7 @@ type node struct {
 	records signedRecords
 	hostile hostileServers
 	held    held
+	relay   *relay.Relay
 }
 
 // interopValidator takes every value under /interop/ but those that ask to be refused, and
@@ -70,7 +72,7 @@ func newHost(listen ...string) (host.Host, error) {
 	options := []libp2p.Option{
 		libp2p.ListenAddrStrings(listen...),
 		libp2p.Transport(libp2pquic.NewTransport),
-		libp2p.DisableRelay(),
+		libp2p.EnableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.UserAgent("interop-go/1"),
 		libp2p.ProtocolVersion("interop/1.0.0"),
@@ -120,6 +122,9 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 func (node *node) close() {
 	node.hostile.close()
 	node.held.close()
+	if node.relay != nil {
+		node.relay.Close()
+	}
 	node.dht.Close()
 	node.host.Close()
 }

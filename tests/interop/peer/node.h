@@ -45,10 +45,11 @@ struct request {
     struct peer_id target;
     uint64_t connecting; /* peer_connect's request, 0 for none */
     struct peer_connection *connection;
-    uint64_t waiting; /* a ping or a lookup, 0 for none */
-    void *work;       /* the command's own, freed by its `release` */
-    bool begun;       /* the command's own part */
-    bool ended;       /* answered; freed at the next event */
+    uint64_t waiting;    /* a ping or a lookup, 0 for none */
+    void *work;          /* the command's own, freed by its `release` */
+    bool awaits_relayed; /* PEER_EVENT_RELAYED is for it, too */
+    bool begun;          /* the command's own part */
+    bool ended;          /* answered; freed at the next event */
 };
 
 enum command_target { TARGET_NONE, TARGET_PEER };
@@ -67,6 +68,7 @@ struct command {
 extern const struct command commands_connection[]; /* end with a nameless one */
 extern const struct command commands_stream[];
 extern const struct command commands_kad[];
+extern const struct command commands_relay[];
 
 /* request.c */
 /* Takes one line of input. */

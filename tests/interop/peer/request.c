@@ -8,7 +8,8 @@
 #define TIMEOUT_MAX_MS     120000
 
 static const struct command *find_command(const char *name) {
-    const struct command *const tables[] = {commands_connection, commands_stream, commands_kad};
+    const struct command *const tables[] = {commands_connection, commands_stream, commands_kad,
+                                            commands_relay};
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
         for (const struct command *command = tables[i]; command->name != NULL; command++) {
             if (strcmp(command->name, name) == 0) {
@@ -222,7 +223,8 @@ static void request_event(struct request *request, const struct peer_event *even
             return;
         }
     }
-    if (event->request != 0 && event->request == request->waiting) {
+    if ((event->request != 0 && event->request == request->waiting) ||
+        (event->type == PEER_EVENT_RELAYED && request->awaits_relayed)) {
         request->command->on_event(request, event);
     }
 }
