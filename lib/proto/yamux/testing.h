@@ -28,6 +28,7 @@ struct testing_side {
     size_t trace_size;
     uint8_t *wire; /* what was transmitted and not yet decoded */
     size_t wire_size;
+    uint32_t ping_value; /* of the last ping that it sent */
 };
 
 static inline void testing_init(struct testing_side *side, bool initiator,
@@ -153,6 +154,7 @@ static inline void testing_frames(struct testing_side *side) {
         struct yamux_frame frame;
         assert_int_equal(yamux_frame_decode(side->wire + at, &frame), 0);
         size_t payload = frame.type == YAMUX_DATA ? frame.length : 0;
+        side->ping_value = frame.type == YAMUX_PING ? frame.length : side->ping_value;
         if (side->wire_size - at - YAMUX_HEADER_SIZE < payload) {
             break;
         }
