@@ -50,6 +50,24 @@ int signer_certificate(struct signer *signer, int64_t unix_seconds,
     return error;
 }
 
+int signer_noise_identity(struct signer *signer, struct noise_identity *ret_identity) {
+    struct noise_identity identity;
+    uint8_t secret[X25519_SIZE];
+    crypto_system_random((struct span){.data = secret, .size = sizeof(secret)});
+    noise_identity_prepare(&identity, secret);
+    crypto_wipe(secret, sizeof(secret));
+    uint8_t message[NOISE_BINDING_SIZE];
+    uint8_t signature[ED25519_SIGNATURE_SIZE];
+    noise_binding(identity.public_key, message);
+    ed25519_sign(&signer->secret, BYTES_ARRAY(message), signature);
+    int error = noise_identity_finish(&identity, &signer->key, BYTES_ARRAY(signature));
+    if (error == 0) {
+        *ret_identity = identity;
+    }
+    noise_identity_done(&identity);
+    return error;
+}
+
 static int seal(struct signer *signer, struct bytes domain, struct bytes type, struct bytes payload,
                 struct buffer *out) {
     struct buffer message;

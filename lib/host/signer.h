@@ -4,6 +4,7 @@
 #define HOST_SIGNER_H
 
 #include "identity/certificate.h"
+#include "proto/noise/noise.h"
 #include "util/buffer.h"
 
 struct signer;
@@ -18,6 +19,8 @@ const struct public_key *signer_public_key(const struct signer *signer);
 /* A fresh TLS certificate bound to the identity. */
 MUST_CHECK int signer_certificate(struct signer *signer, int64_t unix_seconds,
                                   struct certificate *ret_certificate);
+/* A fresh static key for Noise, bound to the identity; noise_identity_done() wipes it. */
+MUST_CHECK int signer_noise_identity(struct signer *signer, struct noise_identity *ret_identity);
 /* Appends the signed envelope of a peer record's or a capability's payload. */
 MUST_CHECK int signer_peer_record(struct signer *signer, struct bytes payload, struct buffer *out);
 MUST_CHECK int signer_capability(struct signer *signer, struct bytes payload, struct buffer *out);

@@ -29,7 +29,6 @@
 #define NOISE_MUXERS_MAX       16
 #define NOISE_MUXERS_OURS_MAX  4
 #define NOISE_MUXER_NAME_MAX   64
-#define NOISE_TEXT_MAX         192
 #define NOISE_PAYLOAD_SIZE_MAX 128
 #define NOISE_BINDING_PREFIX   "noise-libp2p-static-key:"
 #define NOISE_BINDING_SIZE     (sizeof(NOISE_BINDING_PREFIX) - 1 + X25519_SIZE)
