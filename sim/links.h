@@ -26,6 +26,9 @@ struct links {
     struct pool frames;
     struct pool packets;
     struct public_key key; /* of the link that was connected last */
+    /* What does nothing but acknowledge the end of a stream wakes nobody: it is there when the
+     * receiver wakes next, which it does in any case to give up on the stream. */
+    bool lazy;
 };
 
 void links_init(struct links *links, struct network *network);

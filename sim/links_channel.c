@@ -46,7 +46,7 @@ static bool is_present(const struct end *end) {
 /* When keep-alives, which are not sent in fact, were answered last. */
 static nanos kept_alive(struct end *end) {
     struct end *other = end_twin(end);
-    if (!end->keep_alive && !other->keep_alive) {
+    if ((!end->keep_alive && !other->keep_alive) || network_parts(end->site, other->site)) {
         return 0;
     }
     return is_present(other) ? sim_of(end->channel->links)->now : other->site->died;
@@ -99,7 +99,8 @@ static void handshake_due(struct timer *timer) {
         dial_failed(channel, PLASM_TIMEOUT);
         return;
     }
-    if (!channel->is_answered || there == NULL || !network_answers(there)) {
+    if (!channel->is_answered || there == NULL || !network_answers(there) ||
+        network_parts(dialler->site, there)) {
         sim_at(sim, &channel->timer, last);
         return;
     }
@@ -124,7 +125,7 @@ static void handshake_due(struct timer *timer) {
 static nanos handshake_time(struct channel *channel, struct hub *hub) {
     struct network *network = channel->links->network;
     const struct site *there = network_find(network, &channel->address);
-    if (there == NULL || !network_answers(there)) {
+    if (there == NULL || !network_answers(there) || network_parts(hub->site, there)) {
         (void)network_retransmission(network, NETWORK_DATAGRAM_BYTES, LINKS_HANDSHAKE_RESEND);
         return LINKS_DIAL_TIMEOUT;
     }

@@ -25,6 +25,11 @@ static const char usage[] =
     "20\n"
     "  --nat PERCENT     of the nodes cannot be dialled, default 0\n"
     "  --settle SECONDS  between the last join and the deaths, default 60\n"
+    "  --steady SECONDS  after the deaths: the time over which all is looked for, default 60\n"
+    "  --churn PERCENT   of the nodes die without a word in an hour of it, each replaced by a new\n"
+    "                    one, default 0\n"
+    "  --part PERCENT    of the nodes are cut off from the others after a fifth of it, default 0\n"
+    "  --part-time SECONDS  and heal after that, default 300\n"
     "  --quic            the real bytes of QUIC, for few nodes\n"
     "  --want PERCENT    exit with 1 when less is found, default 99\n"
     "  --trace FILE      write every event there, a line each; its SHA-256 is always printed\n"
@@ -38,6 +43,10 @@ enum option_value {
     OPTION_DEAD,
     OPTION_NAT,
     OPTION_SETTLE,
+    OPTION_STEADY,
+    OPTION_CHURN,
+    OPTION_PART,
+    OPTION_PART_TIME,
     OPTION_QUIC,
     OPTION_WANT,
     OPTION_TRACE,
@@ -52,6 +61,10 @@ static const struct option options_known[] = {
     {"dead", required_argument, NULL, OPTION_DEAD},
     {"nat", required_argument, NULL, OPTION_NAT},
     {"settle", required_argument, NULL, OPTION_SETTLE},
+    {"steady", required_argument, NULL, OPTION_STEADY},
+    {"churn", required_argument, NULL, OPTION_CHURN},
+    {"part", required_argument, NULL, OPTION_PART},
+    {"part-time", required_argument, NULL, OPTION_PART_TIME},
     {"quic", no_argument, NULL, OPTION_QUIC},
     {"want", required_argument, NULL, OPTION_WANT},
     {"trace", required_argument, NULL, OPTION_TRACE},
@@ -118,6 +131,22 @@ static bool take_option(struct command *command, int option, const char *text) {
         good = parse_whole(text, 0, SCENARIO_SETTLE_MAX / NANOS_SECOND, &number);
         scenario->settle = number * NANOS_SECOND;
         return good;
+    case OPTION_STEADY:
+        good = parse_whole(text, 1, SCENARIO_STEADY_MAX / NANOS_SECOND, &number);
+        scenario->steady = number * NANOS_SECOND;
+        return good;
+    case OPTION_CHURN:
+        good = parse_whole(text, 0, SCENARIO_PERCENT_MAX, &number);
+        scenario->churn_percent = (unsigned)number;
+        return good;
+    case OPTION_PART:
+        good = parse_whole(text, 0, SCENARIO_PERCENT_MAX, &number);
+        scenario->parted_percent = (unsigned)number;
+        return good;
+    case OPTION_PART_TIME:
+        good = parse_whole(text, 1, SCENARIO_STEADY_MAX / NANOS_SECOND, &number);
+        scenario->parted = number * NANOS_SECOND;
+        return good;
     case OPTION_QUIC:
         scenario->quic = true;
         return true;
@@ -167,13 +196,11 @@ static nanos real_now(void) {
 
 static int run(const struct command *command) {
     struct scenario_report report;
-    nanos begin = real_now();
-    scenario_run(&command->scenario, &report);
-    nanos real = real_now() - begin;
+    scenario_run(&command->scenario, real_now, &report);
     if (command->json) {
-        report_json(&report, &command->scenario, real, stdout);
+        report_json(&report, &command->scenario, stdout);
     } else {
-        report_text(&report, &command->scenario, real, stdout);
+        report_text(&report, &command->scenario, stdout);
     }
     bool is_enough = scenario_success_percent(&report) >= command->want_percent;
     bool is_traced = !report.is_trace_broken;

@@ -30,6 +30,7 @@ struct site {
     bool is_alive;
     bool listens;   /* takes connections */
     bool is_natted; /* nobody outside can begin to talk to it */
+    uint8_t side;   /* of a partition: sides do not hear each other; 0 while there is none */
     nanos died;
     const struct peer_id *id; /* who is there, always the same; borrowed */
     void *port;               /* the transport's own; NULL while there is none */
@@ -63,6 +64,11 @@ void network_add(struct network *network, struct site *site);
 struct site *network_find(const struct network *network, const struct netaddr *address);
 /* True when `to` would answer somebody's first datagram. */
 bool network_answers(const struct site *to);
+
+/* True when nothing gets through between them. */
+static inline bool network_parts(const struct site *a, const struct site *b) {
+    return a->side != b->side;
+}
 
 /* How long one datagram takes now. */
 nanos network_delay(struct network *network, const struct site *from, const struct site *to);

@@ -108,6 +108,7 @@ void node_settle(struct node *node) {
 
 static void node_due(struct timer *timer) {
     struct node *node = CONTAINER_OF(timer, struct node, timer);
+    drain(node); /* what was delivered without waking it may be what it waits for */
     peer_expire(node->peer, node->sim->now);
     if (node->core != NULL) {
         core_expire(node->core, node->sim->now);
@@ -178,9 +179,15 @@ void node_start(struct node *node, const struct multiaddr *bootstrap, size_t boo
                                    .bootstrap_count = bootstrap_count};
         int error = core_new(&core, &node->core);
         ENSURE(error == 0);
-    } else if (node->site.listens) {
+    } else if (node->site.listens || node->config.relay != NULL) {
         struct multiaddr address;
-        multiaddr_from_quic(&node->site.address, &address);
+        if (node->config.is_natted) {
+            address = *node->config.relay;
+            int error = multiaddr_append(&address, MULTIADDR_P2P_CIRCUIT, bytes_of(NULL, 0));
+            ENSURE(error == 0);
+        } else {
+            multiaddr_from_quic(&node->site.address, &address);
+        }
         peer_set_addresses(node->peer, &address, 1, (uint64_t)sim_unix_ms(sim) * 1000, sim->now);
     }
     peer_bootstrap(node->peer, bootstrap, bootstrap_count, sim->now);

@@ -29,7 +29,8 @@ struct node_config {
     const char *agent;
     bool kad_server;
     bool is_natted;
-    bool is_client;     /* has a core */
+    const struct multiaddr *relay; /* a NATed node says it is behind; NULL: nobody can reach it */
+    bool is_client;                /* has a core */
     bool signs_records; /* else the peer record is refused a signature: many cost much time */
 };
 

@@ -64,8 +64,10 @@ static void text_attempts(const char *what, const struct attempts *attempts, FIL
             percent(attempts));
 }
 
-void report_text(struct scenario_report *report, const struct scenario_options *options, nanos real,
+void report_text(struct scenario_report *report, const struct scenario_options *options,
                  FILE *out) {
+    nanos real = report->real_ended - report->real_begun;
+    nanos steady = report->real_ended - report->real_steady_begun;
     const struct network_counts *counts = &report->counts;
     fprintf(out,
             "seed %llu: %zu nodes over %s, %zu of them workers, loss %.2f %%, %u %% NATed\n"
@@ -76,7 +78,15 @@ void report_text(struct scenario_report *report, const struct scenario_options *
             report->workers_alive, report->clients);
     text_attempts("announced", &report->provides, out);
     text_measure(report, MEASURE_STORED, out);
+    if (report->came > 0 || options->parted_percent > 0) {
+        fprintf(out, "churn: %zu went and as many came; %u %% were cut off for %.0f s\n",
+                report->came, options->parted_percent,
+                options->parted_percent > 0 ? seconds(options->parted) : 0);
+    }
     text_attempts("found a provider", &report->lookups, out);
+    if (report->parted_lookups.count > 0) {
+        text_attempts("  within a part of the network", &report->parted_lookups, out);
+    }
     text_measure(report, MEASURE_HOPS, out);
     text_measure(report, MEASURE_REQUESTS, out);
     text_measure(report, MEASURE_LOOKUP_FIRST, out);
@@ -96,6 +106,10 @@ void report_text(struct scenario_report *report, const struct scenario_options *
     fprintf(out, "%.1f s of virtual time in %.2f s (%.1f times real time), %.0f events/s\n",
             seconds(report->elapsed), seconds(real), per_second(report->elapsed, real) / 1e9,
             per_second(report->steps, real));
+    fprintf(
+        out, "of it when all had joined: %.1f s in %.2f s (%.1f times real time), %.0f events/s\n",
+        seconds(report->steady_elapsed), seconds(steady),
+        per_second(report->steady_elapsed, steady) / 1e9, per_second(report->steady_steps, steady));
     char hex[2 * SHA256_SIZE + 1];
     bytes_to_hex(bytes_of(report->trace.bytes, SHA256_SIZE), hex, sizeof(hex));
     fprintf(out, "trace: %llu lines, sha256 %s\n", (unsigned long long)report->trace_lines, hex);
@@ -110,9 +124,12 @@ static void json_attempts(const char *name, const struct attempts *attempts, FIL
 static void json_options(const struct scenario_options *options, FILE *out) {
     fprintf(out,
             "\"seed\": %llu, \"transport\": \"%s\", \"loss_ppm\": %u, \"dead_percent\": %u, "
-            "\"nat_percent\": %u, \"settle_s\": %.0f, ",
+            "\"nat_percent\": %u, \"settle_s\": %.0f, \"steady_s\": %.0f, \"churn_percent\": %u, "
+            "\"parted_percent\": %u, \"parted_s\": %.0f, ",
             (unsigned long long)options->seed, options->quic ? "quic" : "links", options->loss_ppm,
-            options->dead_percent, options->nat_percent, seconds(options->settle));
+            options->dead_percent, options->nat_percent, seconds(options->settle),
+            seconds(options->steady), options->churn_percent, options->parted_percent,
+            seconds(options->parted));
 }
 
 static void json_network(const struct network_counts *counts, FILE *out) {
@@ -124,8 +141,10 @@ static void json_network(const struct network_counts *counts, FILE *out) {
             (unsigned long long)counts->bytes);
 }
 
-void report_json(struct scenario_report *report, const struct scenario_options *options, nanos real,
+void report_json(struct scenario_report *report, const struct scenario_options *options,
                  FILE *out) {
+    nanos real = report->real_ended - report->real_begun;
+    nanos steady = report->real_ended - report->real_steady_begun;
     fprintf(out, "{");
     json_options(options, out);
     fprintf(out,
@@ -134,6 +153,7 @@ void report_json(struct scenario_report *report, const struct scenario_options *
             report->nodes, report->workers, report->died, report->workers_alive, report->clients);
     json_attempts("provides", &report->provides, out);
     json_attempts("lookups", &report->lookups, out);
+    json_attempts("parted_lookups", &report->parted_lookups, out);
     json_attempts("discoveries", &report->discoveries, out);
     for (size_t i = 0; i < MEASURE_COUNT; i++) {
         struct summary summary = summarise(report, (enum measure)i);
@@ -148,9 +168,13 @@ void report_json(struct scenario_report *report, const struct scenario_options *
     bytes_to_hex(bytes_of(report->trace.bytes, SHA256_SIZE), hex, sizeof(hex));
     fprintf(out,
             "\"simulator_bytes\": %zu, \"virtual_s\": %.3f, \"real_s\": %.3f, \"events\": %llu, "
-            "\"events_per_s\": %.0f, \"trace_lines\": %llu, \"trace_sha256\": \"%s\", "
+            "\"events_per_s\": %.0f, \"came\": %zu, \"steady_virtual_s\": %.3f, "
+            "\"steady_real_s\": %.3f, \"steady_events\": %llu, \"trace_lines\": %llu, "
+            "\"trace_sha256\": \"%s\", "
             "\"success_percent\": %.3f}\n",
             report->simulator_bytes, seconds(report->elapsed), seconds(real),
-            (unsigned long long)report->steps, per_second(report->steps, real),
-            (unsigned long long)report->trace_lines, hex, scenario_success_percent(report));
+            (unsigned long long)report->steps, per_second(report->steps, real), report->came,
+            seconds(report->steady_elapsed), seconds(steady),
+            (unsigned long long)report->steady_steps, (unsigned long long)report->trace_lines, hex,
+            scenario_success_percent(report));
 }

@@ -4,10 +4,8 @@
 
 #include "scenario.h"
 
-/* Writes it as text, or as one JSON object on a line. `real` is how long the run took. */
-void report_text(struct scenario_report *report, const struct scenario_options *options, nanos real,
-                 FILE *out);
-void report_json(struct scenario_report *report, const struct scenario_options *options, nanos real,
-                 FILE *out);
+/* Writes it as text, or as one JSON object on a line. */
+void report_text(struct scenario_report *report, const struct scenario_options *options, FILE *out);
+void report_json(struct scenario_report *report, const struct scenario_options *options, FILE *out);
 
 #endif

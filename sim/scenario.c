@@ -18,14 +18,14 @@
 #define CLIENT_COUNT_MAX    200
 #define AGENT               "plasm-sim/0.1.0"
 #define CAPABILITY_RENEWAL  (CAPABILITY_LIFE_S * NANOS_SECOND / 3)
+#define PARTING_SHARE       5 /* the network parts after this share of the steady time */
 
 /* One node joins in each pause on average. */
 #define JOIN_PAUSE    (20 * NANOS_MILLISECOND)
 #define JOIN_TIME_MIN (10 * NANOS_SECOND)
-/* After the deaths: when the searches begin, spread over how long, and how long they may take. */
-#define SEARCH_DELAY  NANOS_SECOND
-#define SEARCH_SPREAD NANOS_MINUTE
-#define SEARCH_TIME   NANOS_MINUTE
+/* After the deaths: when the searches begin, and how long they may take. */
+#define SEARCH_DELAY NANOS_SECOND
+#define SEARCH_TIME  NANOS_MINUTE
 
 /* As the command plasm asks. */
 #define DISCOVERY_COUNT_MAX 20
@@ -37,17 +37,23 @@ const struct scenario_options scenario_options_default = {
     .loss_ppm = 10000,
     .dead_percent = 20,
     .settle = NANOS_MINUTE,
+    .steady = NANOS_MINUTE,
+    .parted = 5 * NANOS_MINUTE,
 };
 
 struct participant {
     struct node node;
+    const struct node_config *config;
     struct scenario *scenario;
     struct timer join;
     struct timer renewal; /* of a worker's capability record */
     bool is_worker;
     bool has_key; /* provides one of its own */
     bool has_provided;
+    bool is_provided;      /* its own key: somebody has got it */
+    uint64_t provides_key; /* the request that says so */
     struct search *search; /* under way */
+    size_t sought;         /* searches for it under way */
     /* A client's. */
     nanos begun;
     nanos first;
@@ -62,6 +68,7 @@ struct search {
     uint64_t request;
     nanos begun;
     bool is_found;
+    bool is_parted; /* began while the network was in two parts */
 };
 
 struct scenario {
@@ -77,12 +84,19 @@ struct scenario {
     size_t bootstrap_count;
     struct multiaddr bootstrap[BOOTSTRAP_COUNT_MAX];
     size_t node_count;
+    size_t come_count; /* places for those who come later */
     size_t client_count;
-    struct participant *participants; /* bootstrap nodes, workers, other nodes; then clients */
+    /* Bootstrap nodes, workers, other nodes; then those who come later; then clients. */
+    struct participant *participants;
     size_t search_count;
     struct search *searches;
     size_t unfinished; /* searches and discoveries */
     struct timer deaths;
+    struct timer churn;
+    nanos churn_pause;
+    struct timer parting; /* then healing */
+    bool is_parted;
+    nanos (*clock)(void);
 };
 
 static struct participant *of_node(struct node *node) {
@@ -99,19 +113,20 @@ static void own_key(const struct participant *participant, uint8_t ret_key[CONTE
     content_key(peer_id_bytes(&participant->node.id), ret_key);
 }
 
-static void provide(struct participant *participant, const uint8_t key[CONTENT_KEY_SIZE]) {
+static uint64_t provide(struct participant *participant, const uint8_t key[CONTENT_KEY_SIZE]) {
     struct scenario *scenario = participant->scenario;
     uint64_t request;
     int error = peer_provide(participant->node.peer, bytes_of(key, CONTENT_KEY_SIZE),
                              now_of(scenario), &request);
     scenario->report->provides.count++;
     ENSURE(error == 0);
+    return request;
 }
 
 static void provide_tag(struct participant *participant, const char *tag) {
     uint8_t key[CONTENT_KEY_SIZE];
     content_key(bytes_of_string(tag), key);
-    provide(participant, key);
+    (void)provide(participant, key);
 }
 
 /* As plasmd does. */
@@ -152,7 +167,7 @@ static void take_bootstrapped(struct participant *participant) {
     if (participant->has_key) {
         uint8_t key[CONTENT_KEY_SIZE];
         own_key(participant, key);
-        provide(participant, key);
+        participant->provides_key = provide(participant, key);
     }
 }
 
@@ -165,9 +180,10 @@ static bool is_there(const struct participant *participant) {
 /* Anybody of the nodes that `wants` accepts, or NULL after too many tries. */
 static struct participant *choose(struct scenario *scenario,
                                   bool (*wants)(const struct participant *)) {
-    for (size_t i = 0; i < 100 * scenario->node_count; i++) {
+    size_t count = scenario->node_count + scenario->report->came;
+    for (size_t i = 0; i < 100 * count; i++) {
         struct participant *one =
-            &scenario->participants[random_below(&scenario->sim.random, scenario->node_count)];
+            &scenario->participants[random_below(&scenario->sim.random, count)];
         if (wants(one)) {
             return one;
         }
@@ -180,7 +196,12 @@ static bool is_free(const struct participant *participant) {
 }
 
 static bool provides_key(const struct participant *participant) {
-    return is_there(participant) && participant->has_key;
+    return is_there(participant) && participant->is_provided;
+}
+
+static struct attempts *attempts_of(const struct search *search) {
+    struct scenario_report *report = search->scenario->report;
+    return search->is_parted ? &report->parted_lookups : &report->lookups;
 }
 
 static void search_due(struct timer *timer) {
@@ -188,8 +209,9 @@ static void search_due(struct timer *timer) {
     struct scenario *scenario = search->scenario;
     struct participant *seeker = choose(scenario, is_free);
     search->wanted = choose(scenario, provides_key);
-    if (seeker == NULL || search->wanted == NULL || seeker == search->wanted) {
-        /* Everybody is busy, or it would find itself: later. */
+    if (seeker == NULL || search->wanted == NULL || seeker == search->wanted ||
+        network_parts(&seeker->node.site, &search->wanted->node.site)) {
+        /* Everybody is busy, it would find itself or cannot find it: later. */
         sim_at(&scenario->sim, timer, nanos_add(now_of(scenario), NANOS_SECOND / 10));
         return;
     }
@@ -200,7 +222,9 @@ static void search_due(struct timer *timer) {
     ENSURE(error == 0);
     search->begun = now_of(scenario);
     seeker->search = search;
-    scenario->report->lookups.count++;
+    search->wanted->sought++;
+    search->is_parted = scenario->is_parted;
+    attempts_of(search)->count++;
     TRACE(&scenario->sim.trace, now_of(scenario), "search", seeker->node.site.number,
           search->wanted->node.site.number);
     node_settle(&seeker->node);
@@ -222,16 +246,19 @@ static void take_lookup_done(struct participant *participant, const struct peer_
     struct search *search = participant->search;
     if (search == NULL || event->request != search->request) {
         report->provides.succeeded += event->error == 0;
+        participant->is_provided |=
+            event->error == 0 && event->request == participant->provides_key;
         samples_add(&report->measures[MEASURE_STORED], event->count);
         return;
     }
     samples_add(&report->measures[MEASURE_HOPS], event->hops);
     samples_add(&report->measures[MEASURE_REQUESTS], event->asked);
     samples_add(&report->measures[MEASURE_LOOKUP_END], event->elapsed);
-    report->lookups.succeeded += search->is_found;
+    attempts_of(search)->succeeded += search->is_found;
     TRACE(&scenario->sim.trace, now_of(scenario), "searched", participant->node.site.number,
           search->is_found, event->asked, event->hops);
     participant->search = NULL;
+    search->wanted->sought--;
     scenario->unfinished--;
 }
 
@@ -323,22 +350,81 @@ static void deaths_due(struct timer *timer) {
         const struct participant *one = &scenario->participants[i];
         report->workers_alive += one->is_worker && is_there(one);
     }
+    report->real_steady_begun = scenario->clock();
+    report->steady_steps = scenario->sim.steps;
+    report->steady_elapsed = now_of(scenario);
+    if (scenario->come_count > 0) {
+        sim_at(&scenario->sim, &scenario->churn, now_of(scenario) + scenario->churn_pause);
+    }
+    if (scenario->options.parted_percent > 0) {
+        sim_at(&scenario->sim, &scenario->parting,
+               now_of(scenario) + scenario->options.steady / PARTING_SHARE);
+    }
+}
+
+/* --- Going and coming ------------------------------------------------------------------------ */
+
+static void add_participant(struct scenario *scenario, size_t number,
+                            const struct node_config *config, nanos join) {
+    struct participant *participant = &scenario->participants[number];
+    participant->scenario = scenario;
+    participant->config = config;
+    participant->join.due = join_due;
+    participant->renewal.due = renewal_due;
+    node_init(&participant->node, config, (uint32_t)number);
+    sim_at(&scenario->sim, &participant->join, join);
+}
+
+static void churn_due(struct timer *timer) {
+    struct scenario *scenario = CONTAINER_OF(timer, struct scenario, churn);
+    struct scenario_report *report = scenario->report;
+    struct participant *victim = choose(scenario, is_there);
+    bool may_go = victim != NULL && victim >= scenario->participants + scenario->bootstrap_count;
+    if (may_go && victim->search == NULL && victim->sought == 0) {
+        node_die(&victim->node);
+        size_t number = scenario->node_count + report->came;
+        struct participant *one = &scenario->participants[number];
+        one->is_worker = victim->is_worker;
+        one->has_key = victim->has_key;
+        add_participant(scenario, number, victim->config, now_of(scenario));
+        one->node.site.side = victim->node.site.side;
+        report->came++;
+    }
+    if (report->came < scenario->come_count) {
+        /* Somebody else shortly, where this one could not go. */
+        nanos pause = may_go ? scenario->churn_pause : NANOS_MILLISECOND;
+        sim_at(&scenario->sim, timer, now_of(scenario) + pause);
+    }
+}
+
+/* The first nodes, through whom the others join, stay on the larger side but for one. */
+static void parting_due(struct timer *timer) {
+    struct scenario *scenario = CONTAINER_OF(timer, struct scenario, parting);
+    scenario->is_parted = !scenario->is_parted;
+    TRACE(&scenario->sim.trace, now_of(scenario), scenario->is_parted ? "parted" : "healed", 0);
+    size_t count = scenario->node_count + scenario->report->came;
+    for (size_t i = 0; i < count; i++) {
+        struct search *search = scenario->participants[i].search;
+        if (search != NULL && scenario->is_parted) { /* it may be cut off from what it looks for */
+            attempts_of(search)->count--;
+            search->is_parted = true;
+            attempts_of(search)->count++;
+        }
+        struct site *site = &scenario->participants[i].node.site;
+        bool is_away = i < scenario->bootstrap_count ? i + 1 == scenario->bootstrap_count && i > 0
+                                                     : random_below(&scenario->sim.random, 100) <
+                                                           scenario->options.parted_percent;
+        site->side = scenario->is_parted && is_away;
+    }
+    if (scenario->is_parted) {
+        sim_at(&scenario->sim, timer, now_of(scenario) + scenario->options.parted);
+    }
 }
 
 /* --- Making it ------------------------------------------------------------------------------- */
 
 static size_t clamp(size_t value, size_t low, size_t high) {
     return value < low ? low : value > high ? high : value;
-}
-
-static void add_participant(struct scenario *scenario, size_t number,
-                            const struct node_config *config, nanos join) {
-    struct participant *participant = &scenario->participants[number];
-    participant->scenario = scenario;
-    participant->join.due = join_due;
-    participant->renewal.due = renewal_due;
-    node_init(&participant->node, config, (uint32_t)number);
-    sim_at(&scenario->sim, &participant->join, join);
 }
 
 /* Returns when the last has joined. */
@@ -360,7 +446,7 @@ static nanos add_nodes(struct scenario *scenario) {
                         is_bootstrap ? SIM_START : sim_between(sim, begin, end));
         struct participant *participant = &scenario->participants[i];
         participant->is_worker = !is_bootstrap && i < first_worker + workers;
-        participant->has_key = !is_bootstrap && !is_natted && i % key_stride == 0;
+        participant->has_key = !is_bootstrap && i % key_stride == 0;
         if (is_bootstrap) {
             node_address(&participant->node, &scenario->bootstrap[i]);
         }
@@ -376,11 +462,12 @@ static void add_searches(struct scenario *scenario, nanos begin) {
         struct search *search = &scenario->searches[i];
         search->scenario = scenario;
         search->timer.due = search_due;
-        sim_at(sim, &search->timer, sim_between(sim, begin, begin + SEARCH_SPREAD));
+        sim_at(sim, &search->timer, sim_between(sim, begin, begin + scenario->options.steady));
     }
     for (size_t i = 0; i < scenario->client_count; i++) {
-        add_participant(scenario, scenario->node_count + i, &scenario->client_config,
-                        sim_between(sim, begin, begin + SEARCH_SPREAD));
+        add_participant(scenario, scenario->node_count + scenario->come_count + i,
+                        &scenario->client_config,
+                        sim_between(sim, begin, begin + scenario->options.steady));
     }
     scenario->report->clients = scenario->client_count;
     scenario->unfinished = scenario->search_count + scenario->client_count;
@@ -399,8 +486,13 @@ static void configure_nodes(struct scenario *scenario) {
     scenario->server_config.kad_server = true;
     scenario->natted_config = config;
     scenario->natted_config.is_natted = true;
+    scenario->natted_config.relay = &scenario->bootstrap[0];
     scenario->client_config = config;
     scenario->client_config.is_client = true;
+}
+
+static size_t participant_count(const struct scenario *scenario) {
+    return scenario->node_count + scenario->come_count + scenario->client_count;
 }
 
 static void scenario_init(struct scenario *scenario, const struct scenario_options *options,
@@ -418,15 +510,22 @@ static void scenario_init(struct scenario *scenario, const struct scenario_optio
     scenario->bootstrap_count = clamp(count / BOOTSTRAP_SHARE, 1, BOOTSTRAP_COUNT_MAX);
     scenario->client_count = clamp(count / CLIENT_SHARE, CLIENT_COUNT_MIN, CLIENT_COUNT_MAX);
     scenario->search_count = clamp(count / 2, SEARCH_COUNT_MIN, SEARCH_COUNT_MAX);
+    if (options->churn_percent > 0) {
+        scenario->come_count =
+            count * options->churn_percent * (options->steady / NANOS_SECOND) / (100 * 3600);
+        scenario->churn_pause = options->steady / (scenario->come_count + 1);
+    }
     scenario->participants =
-        memory_zero(memory, (count + scenario->client_count) * sizeof(struct participant));
+        memory_zero(memory, participant_count(scenario) * sizeof(struct participant));
     scenario->searches = memory_zero(memory, scenario->search_count * sizeof(struct search));
     ENSURE(scenario->participants != NULL && scenario->searches != NULL);
 }
 
 static void scenario_done(struct scenario *scenario) {
     struct memory *memory = &scenario->sim.memory;
-    size_t count = scenario->node_count + scenario->client_count;
+    size_t count = participant_count(scenario);
+    sim_cancel(&scenario->sim, &scenario->churn);
+    sim_cancel(&scenario->sim, &scenario->parting);
     for (size_t i = 0; i < count; i++) {
         struct participant *participant = &scenario->participants[i];
         sim_cancel(&scenario->sim, &participant->join);
@@ -438,7 +537,9 @@ static void scenario_done(struct scenario *scenario) {
     }
     sim_run_out(&scenario->sim);
     for (size_t i = 0; i < count; i++) {
-        node_done(&scenario->participants[i].node);
+        if (scenario->participants[i].scenario != NULL) { /* else it never came */
+            node_done(&scenario->participants[i].node);
+        }
     }
     memory_put(memory, scenario->participants, count * sizeof(struct participant));
     memory_put(memory, scenario->searches, scenario->search_count * sizeof(struct search));
@@ -466,7 +567,7 @@ void scenario_report_done(struct scenario_report *report) {
 
 static void report_network(struct scenario *scenario) {
     struct scenario_report *report = scenario->report;
-    for (size_t i = 0; i < scenario->node_count; i++) {
+    for (size_t i = 0; i < scenario->node_count + report->came; i++) {
         const struct participant *one = &scenario->participants[i];
         if (is_there(one)) {
             samples_add(&report->measures[MEASURE_TABLE_SIZE], peer_routing_size(one->node.peer));
@@ -477,6 +578,8 @@ static void report_network(struct scenario *scenario) {
     report->counts = scenario->network.counts;
     report->steps = scenario->sim.steps;
     report->elapsed = now_of(scenario) - SIM_START;
+    report->steady_steps = report->steps - report->steady_steps;
+    report->steady_elapsed = now_of(scenario) - report->steady_elapsed;
     report->trace = trace_end(&scenario->sim.trace);
     report->trace_lines = scenario->sim.trace.lines;
     report->is_trace_broken = scenario->sim.trace.is_file_broken;
@@ -488,20 +591,27 @@ double scenario_success_percent(const struct scenario_report *report) {
     return count > 0 ? 100.0 * (double)succeeded / (double)count : 0;
 }
 
-void scenario_run(const struct scenario_options *options, struct scenario_report *ret_report) {
+void scenario_run(const struct scenario_options *options, nanos (*clock)(void),
+                  struct scenario_report *ret_report) {
     ENSURE(options->node_count >= SCENARIO_NODES_MIN && options->node_count <= SCENARIO_NODES_MAX &&
            options->dead_percent <= SCENARIO_PERCENT_MAX &&
            options->nat_percent <= SCENARIO_PERCENT_MAX && options->settle <= SCENARIO_SETTLE_MAX);
     report_init(ret_report);
     struct scenario scenario;
     scenario_init(&scenario, options, ret_report);
+    scenario.clock = clock;
+    scenario.churn.due = churn_due;
+    scenario.parting.due = parting_due;
+    scenario.links.lazy = true;
+    ret_report->real_begun = clock();
     nanos die = add_nodes(&scenario) + options->settle;
     scenario.deaths.due = deaths_due;
     sim_at(&scenario.sim, &scenario.deaths, die);
     add_searches(&scenario, die + SEARCH_DELAY);
-    nanos end = die + SEARCH_DELAY + SEARCH_SPREAD + SEARCH_TIME;
+    nanos end = die + SEARCH_DELAY + options->steady + SEARCH_TIME;
     while (scenario.unfinished > 0 && sim_step(&scenario.sim, end)) {
     }
+    ret_report->real_ended = clock();
     report_network(&scenario);
     scenario_done(&scenario);
 }

@@ -1,5 +1,6 @@
 /* The story that a run tells: nodes join through a few others, workers and others provide, a part
- * dies without a word, and those who are left look for what was provided. */
+ * dies without a word, and those who are left look for what was provided, while some go and others
+ * come, the network falls into two parts and is one again. */
 #ifndef SIM_SCENARIO_H
 #define SIM_SCENARIO_H
 
@@ -11,6 +12,7 @@
 #define SCENARIO_NODES_MAX   100000
 #define SCENARIO_SETTLE_MAX  (24 * NANOS_HOUR)
 #define SCENARIO_PERCENT_MAX 90
+#define SCENARIO_STEADY_MAX  (24 * NANOS_HOUR)
 
 struct scenario_options {
     uint64_t seed;
@@ -19,8 +21,14 @@ struct scenario_options {
     unsigned dead_percent;
     unsigned nat_percent; /* of the nodes: cannot be dialled, and are clients of the DHT */
     nanos settle;         /* after the last joined, until the deaths */
-    bool quic;            /* the real bytes of QUIC instead of simulated connections */
-    FILE *trace_file;     /* borrowed, may be NULL */
+    nanos steady;         /* the time over which everything is looked for */
+    /* In that time: nodes that die without a word in an hour, each replaced by a new one; */
+    unsigned churn_percent;
+    /* nodes that are cut off from the others, after a fifth of the time and for so long. */
+    unsigned parted_percent;
+    nanos parted;
+    bool quic;        /* the real bytes of QUIC instead of simulated connections */
+    FILE *trace_file; /* borrowed, may be NULL */
 };
 extern const struct scenario_options scenario_options_default;
 
@@ -55,21 +63,29 @@ struct scenario_report {
     size_t died;
     size_t workers_alive;
     size_t clients;
+    size_t came; /* in the place of those who went */
     struct attempts provides;
     struct attempts lookups;
+    struct attempts parted_lookups; /* while the network was in two parts, within one */
     struct attempts discoveries;
     struct samples measures[MEASURE_COUNT];
     size_t simulator_bytes; /* of all that is not the nodes' own */
     struct network_counts counts;
     uint64_t steps;
-    nanos elapsed; /* virtual */
+    nanos elapsed;         /* virtual */
+    uint64_t steady_steps; /* of them, and of the time: from the deaths on */
+    nanos steady_elapsed;
+    nanos real_steady_begun; /* by the caller's clock */
+    nanos real_begun;
+    nanos real_ended;
     uint64_t trace_lines;
     bool is_trace_broken; /* the file could not be written */
     struct sha256_digest trace;
 };
 
-/* Runs it. The report is to be freed. */
-void scenario_run(const struct scenario_options *options, struct scenario_report *ret_report);
+/* Runs it. The report is to be freed. `clock` tells real time, which the run does not depend on. */
+void scenario_run(const struct scenario_options *options, nanos (*clock)(void),
+                  struct scenario_report *ret_report);
 void scenario_report_done(struct scenario_report *report);
 /* Of all lookups and discoveries, in percent. */
 double scenario_success_percent(const struct scenario_report *report);

@@ -18,6 +18,7 @@ struct provided {
     nanos due;       /* when it is announced again; NANOS_NEVER while that is under way */
     nanos ended;     /* the last announcement */
     size_t stored;   /* servers that got it last time */
+    size_t known;    /* peers in the table then */
     bool is_running; /* an announcement */
     bool is_changed; /* our addresses changed since the last announcement began */
     uint8_t key_size;
@@ -156,11 +157,19 @@ MUST_CHECK int members_remember(struct kad *kad, const struct peer_id *id, struc
 bool members_next_check(struct kad *kad, nanos now, const struct peer_id **ret_id,
                         struct bytes *ret_addresses);
 nanos members_deadline(const struct kad *kad);
+/* Asks the members that have been silent for long for a sign of life. */
+void members_check_silent(struct kad *kad, nanos now);
+/* True when enough peers of the bucket gave one lately. */
+bool members_fill(const struct kad *kad, size_t bucket, nanos now);
 /* Gives a lookup the peers it begins with. PLASM_NO_MEMORY. */
 MUST_CHECK int members_seed(const struct kad *kad, struct query *query);
 /* What we know of a peer's addresses; empty where nothing. */
 struct bytes members_addresses(const struct kad *kad, const struct peer_id *id,
                                bool *ret_is_connected);
+
+/* How much longer than a server a client waits with keeping its table fresh: nobody else uses it.
+ */
+nanos client_patience(const struct kad *kad, nanos interval);
 
 /* True when the peer is known to be reached at a public address. */
 bool members_is_public(const struct kad *kad, const struct peer_id *id);

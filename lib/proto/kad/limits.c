@@ -21,5 +21,6 @@ void kad_limits_default(struct kad_limits *ret_limits) {
         .straggler_max = NANOS_SECOND,
         .check_interval = 30 * NANOS_SECOND,
         .stale_age = 10 * NANOS_MINUTE,
+        .silence_max = 45 * NANOS_MINUTE,
     };
 }

@@ -61,6 +61,9 @@
 #define KAD_TABLE_EVENTS_MAX 8
 /* Checks under way at once, whether a peer answers. */
 #define KAD_CHECKS_MAX 8
+/* A bucket with so many peers that lately gave a sign of life is not refreshed: who looks us up
+ * fills it by the way. */
+#define KAD_REFRESH_ENOUGH (KAD_K / 2)
 /* Deepest bucket that is refreshed: a key for bucket n takes 2^(n+1) tries to find. */
 #define KAD_REFRESH_BUCKET_MAX 12
 /* Peers in an exported table, and its bytes. */
@@ -86,7 +89,8 @@ struct kad_limits {
     nanos straggler_min;          /* 300 ms: no answer for so long: others are asked as well, */
     nanos straggler_max;          /* 1 s: and a lookup does not wait for this peer any more */
     nanos check_interval;         /* 30 s between two checks of a peer that failed */
-    nanos stale_age;              /* 10 min unseen: checked when its bucket is full */
+    nanos stale_age;              /* 10 min unseen: checked when its bucket is full, */
+    nanos silence_max; /* 45 min: and in any case; clients wait longer (as for refresh) */
 };
 
 void kad_limits_default(struct kad_limits *ret_limits);

@@ -7,18 +7,31 @@
 /* After an announcement nobody got: when somebody comes to be known, and anyway. */
 #define RETRY_SOON  NANOS_SECOND
 #define RETRY_LATER NANOS_MINUTE
-/* An announcement that fewer than k servers got is repeated so long after the network has grown. */
+/* An announcement that fewer than k servers got, or that was made in a network that seemed so many
+ * times smaller, is repeated so long after the network has grown. */
 #define REPEAT_GROWN (30 * NANOS_SECOND)
+#define GROWN_FACTOR 2
 /* The first peer of an empty table: the host has this long to bootstrap by itself. */
 #define FIRST_REFRESH_DELAY NANOS_SECOND
 /* Nodes started together should not work together: times vary by 1/8. */
 #define JITTER_SHARE 8
+/* A client keeps its table fresh for itself alone: so many times less often. */
+#define CLIENT_PATIENCE 3
 /* Random keys tried for a bucket, times what it takes on average. */
 #define REFRESH_TRIES_FACTOR 8
 
 static nanos jittered(struct kad *kad, nanos interval) {
     nanos share = interval / JITTER_SHARE;
     return share > 0 ? interval - random_below(kad->random, share) : interval;
+}
+
+nanos client_patience(const struct kad *kad, nanos interval) {
+    bool is_longer = kad->mode == KAD_CLIENT && interval < NANOS_NEVER / CLIENT_PATIENCE;
+    return is_longer ? interval * CLIENT_PATIENCE : interval;
+}
+
+static nanos refresh_interval(struct kad *kad) {
+    return jittered(kad, client_patience(kad, kad->limits.refresh_interval));
 }
 
 static struct provided *provided_of(struct list_node *node) {
@@ -113,6 +126,7 @@ void provided_ended(struct kad *kad, struct bytes key, int status, size_t stored
     }
     provided->is_running = false;
     provided->stored = stored;
+    provided->known = kad->table.size;
     provided->ended = now;
     if (status == PLASM_STATE) {
         provided->due = NANOS_NEVER; /* kad_set_addresses wakes it */
@@ -135,6 +149,12 @@ void provided_readdress(struct kad *kad, nanos now) {
     }
 }
 
+/* Whether others may be closest to the key by now: fewer than k servers got it, or the network, as
+ * far as we know it, has become a much larger one. */
+static bool has_outgrown(const struct kad *kad, const struct provided *provided) {
+    return provided->stored < KAD_K || kad->table.size >= GROWN_FACTOR * provided->known;
+}
+
 void maintain_table_grew(struct kad *kad, nanos now) {
     bool bootstraps = false;
     for (struct list_node *node = list_first(&kad->operations); node != NULL;
@@ -146,7 +166,7 @@ void maintain_table_grew(struct kad *kad, nanos now) {
     }
     for (struct provided *provided = provided_of(list_first(&kad->provided)); provided != NULL;
          provided = provided_of(list_next(&kad->provided, &provided->node))) {
-        if (provided->due == NANOS_NEVER || provided->stored >= KAD_K) {
+        if (provided->due == NANOS_NEVER || !has_outgrown(kad, provided)) {
             continue;
         }
         nanos when = provided->stored == 0
@@ -188,7 +208,7 @@ static void expire_provided(struct kad *kad, nanos now) {
 int kad_bootstrap(struct kad *kad, const struct kad_options *options, nanos now,
                   uint64_t *ret_operation) {
     if (kad->limits.refresh_interval != NANOS_NEVER) {
-        kad->refresh_at = nanos_add(now, jittered(kad, kad->limits.refresh_interval));
+        kad->refresh_at = nanos_add(now, refresh_interval(kad));
     }
     return operation_start(kad, KAD_BOOTSTRAP, peer_id_bytes(&kad->own_id), bytes_of(NULL, 0),
                            options, false, now, ret_operation);
@@ -198,7 +218,8 @@ void maintain_expire(struct kad *kad, nanos now) {
     expire_provided(kad, now);
     if (kad->refresh_at <= now) {
         uint64_t operation;
-        kad->refresh_at = nanos_add(now, jittered(kad, kad->limits.refresh_interval));
+        kad->refresh_at = nanos_add(now, refresh_interval(kad));
+        members_check_silent(kad, now);
         /* Without memory or a place the next interval will do. */
         int error = operation_start(kad, KAD_BOOTSTRAP, peer_id_bytes(&kad->own_id),
                                     bytes_of(NULL, 0), NULL, true, now, &operation);

@@ -344,6 +344,28 @@ bool members_next_check(struct kad *kad, nanos now, const struct peer_id **ret_i
     return false;
 }
 
+static bool is_silent(const struct kad *kad, const struct table_peer *member, nanos now) {
+    return nanos_since(now, member->seen) >= client_patience(kad, kad->limits.silence_max);
+}
+
+void members_check_silent(struct kad *kad, nanos now) {
+    for (struct table_peer *peer = table_next(&kad->table, NULL); peer != NULL;
+         peer = table_next(&kad->table, peer)) {
+        if (peer->check_at == NANOS_NEVER && !peer->is_checking && is_silent(kad, peer, now)) {
+            check_member(kad, peer, now);
+        }
+    }
+}
+
+bool members_fill(const struct kad *kad, size_t bucket, nanos now) {
+    size_t lively = 0;
+    for (size_t i = 0; i < kad->table.bucket_sizes[bucket]; i++) {
+        const struct table_peer *peer = kad->table.buckets[bucket][i].peer;
+        lively += peer->failures == 0 && !is_silent(kad, peer, now);
+    }
+    return lively >= KAD_REFRESH_ENOUGH;
+}
+
 nanos members_deadline(const struct kad *kad) {
     return kad->checks < KAD_CHECKS_MAX ? nanos_min(kad->table_check_at, kad->contact_check_at)
                                         : NANOS_NEVER;

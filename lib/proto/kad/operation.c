@@ -130,7 +130,8 @@ static bool bootstrap_next(struct kad *kad, struct operation *operation, nanos n
     while (!knows_all && operation->bucket <= deepest_bucket(kad)) {
         size_t bucket = operation->bucket++;
         uint8_t key[REFRESH_KEY_SIZE];
-        if (bucket_is_fresh(kad, bucket, now) || !refresh_key(kad, bucket, key)) {
+        if (bucket_is_fresh(kad, bucket, now) || members_fill(kad, bucket, now) ||
+            !refresh_key(kad, bucket, key)) {
             continue;
         }
         query_done(&operation->query);
@@ -319,12 +320,18 @@ static void lookup_finished(struct kad *kad, struct operation *operation, nanos 
     }
 }
 
+/* A lookup that only fills a bucket has done when the bucket is filled. */
+static bool refresh_is_over(const struct kad *kad, const struct operation *operation, nanos now) {
+    return operation->kind == KAD_BOOTSTRAP && operation->bucket > 0 &&
+           members_fill(kad, operation->bucket - 1, now);
+}
+
 void operation_advance(struct kad *kad, struct operation *operation, nanos now) {
     /* A bootstrap may pass over several lookups that have nobody to ask. */
     while (operation->phase == OPERATION_LOOKUP) {
         if (operation->count >= operation->count_max) {
             operation_finish(kad, operation, 0, now);
-        } else if (query_finished(&operation->query)) {
+        } else if (query_finished(&operation->query) || refresh_is_over(kad, operation, now)) {
             lookup_finished(kad, operation, now);
         } else {
             break;
