@@ -93,28 +93,6 @@ static void publish_capability(struct worker *worker) {
     }
 }
 
-static void provide_tag(struct worker *worker, const char *tag) {
-    uint8_t key[CONTENT_KEY_SIZE];
-    uint64_t request;
-    content_key(bytes_of_string(tag), key);
-    if (peer_provide(host_peer(worker->host), BYTES_ARRAY(key), host_now(), &request) != 0) {
-        daemon_log(LOG_LEVEL_WARNING, "kad: cannot provide %s", tag);
-    }
-}
-
-static void announce(struct worker *worker) {
-    char tag[CAPABILITY_TAG_MAX];
-    provide_tag(worker, CAPABILITY_TAG_WORKER);
-    if (capability_tag_arch(worker->arch, tag) == 0) {
-        provide_tag(worker, tag);
-    }
-    if (capability_tag_runtime(RUNNER_RUNTIME, tag) == 0) {
-        provide_tag(worker, tag);
-    }
-    capability_tag_shard(&worker->id, tag);
-    provide_tag(worker, tag);
-}
-
 static void log_identified(struct worker *worker, struct peer_connection *connection) {
     (void)worker;
     char id[PEER_ID_TEXT_MAX];
@@ -139,6 +117,9 @@ static void on_event(void *context, const struct peer_event *event) {
     case PEER_EVENT_BOOTSTRAPPED:
         daemon_log(LOG_LEVEL_INFO, "kad: bootstrap done, %zu peers in the routing table",
                    event->count);
+        break;
+    case PEER_EVENT_LOOKUP_DONE:
+        announce_event(worker, event);
         break;
     case PEER_EVENT_CONNECT_FAILED:
         daemon_log(LOG_LEVEL_INFO, "kad: bootstrap: %.*s", (int)event->data.size,
@@ -206,6 +187,7 @@ static void on_publish(uv_timer_t *timer) {
         worker->published_slots = slots;
         publish_capability(worker);
     }
+    announce_expire(worker, host_now());
     save_table(worker);
 }
 
@@ -404,7 +386,7 @@ static bool go_public(struct worker *worker) {
     buffer_done(&table);
     daemon_log(LOG_LEVEL_INFO, "kad: bootstrap from %zu addresses", config->bootstrap_count);
     peer_bootstrap(host_peer(worker->host), config->bootstrap, config->bootstrap_count, host_now());
-    announce(worker);
+    announce_start(worker);
     return print_addresses(worker);
 }
 

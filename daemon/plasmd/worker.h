@@ -42,6 +42,9 @@ struct worker {
     size_t running;
     size_t job_count;
     uint64_t held_bytes; /* modules and inputs of sessions and jobs */
+    uint64_t census;     /* the lookup that counts the workers, 0 for none */
+    nanos next_census;
+    bool is_crowded; /* so many that we are under our shard's tag only */
     uint64_t capability_seq;
     size_t address_count;
     struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
@@ -62,6 +65,12 @@ void session_event(struct worker *worker, const struct peer_event *event, nanos 
 void sessions_cut(struct worker *worker);
 /* Frees those that no job holds: after jobs_free all. */
 void sessions_free(struct worker *worker);
+
+/* announce.c: what the DHT knows us under */
+void announce_start(struct worker *worker);
+void announce_expire(struct worker *worker, nanos now);
+/* A lookup ended. */
+void announce_event(struct worker *worker, const struct peer_event *event);
 
 /* job.c */
 void jobs_runner_event(struct worker *worker, const struct runner_event *event, nanos now);

@@ -11,10 +11,12 @@
 #include "proto/kad/addresses.h"
 #include "util/testing.h"
 
+#ifndef WORLD_NODES_MAX
 #define WORLD_NODES_MAX 16
-#define WORLD_KAD       "/world/kad/1.0.0"
-#define WORLD_ECHO      "/world/echo/1.0.0"
-#define WORLD_NOBODY    "/world/nobody/1.0.0"
+#endif
+#define WORLD_KAD    "/world/kad/1.0.0"
+#define WORLD_ECHO   "/world/echo/1.0.0"
+#define WORLD_NOBODY "/world/nobody/1.0.0"
 /* Turns of the world without time passing: more is a loop that does not end. */
 #define WORLD_TURNS_MAX 200000
 #define WORLD_PIECE_MAX 65536

@@ -3,6 +3,7 @@
 #include "client/core/internal.h"
 
 #include "proto/identify/identify.h"
+#include "util/ensure.h"
 
 static struct core_candidate *find_candidate(const struct core *core, const struct peer_id *id) {
     for (struct list_node *node = list_first(&core->candidates); node != NULL;
@@ -119,9 +120,8 @@ static void end_discovery(struct core *core) {
     struct core_discovery *discovery = &core->discovery;
     discovery->active = false;
     discovery->done = true;
-    if (discovery->lookup != 0) {
-        peer_lookup_cancel(core->config.peer, discovery->lookup);
-        discovery->lookup = 0;
+    while (discovery->lookup_count > 0) {
+        peer_lookup_cancel(core->config.peer, discovery->lookups[--discovery->lookup_count]);
     }
 }
 
@@ -140,24 +140,73 @@ static void judge(struct core *core, nanos now) {
     if (matches > 0 && discovery->settled_at == NANOS_NEVER) {
         discovery->settled_at = nanos_add(now, discovery->options.settle);
     }
-    bool nobody = core_is_cut_off(core) && discovery->lookup == 0;
-    bool exhausted = discovery->looked_up && discovery->lookup == 0;
+    bool nobody = core_is_cut_off(core) && discovery->lookup_count == 0;
+    bool exhausted = discovery->looked_up && discovery->lookup_count == 0;
     if (matches >= discovery->options.count_max || now >= discovery->settled_at ||
         now >= discovery->deadline || (all_settled(core) && (exhausted || nobody))) {
         end_discovery(core);
     }
 }
 
+static bool look_up(struct core *core, const char *tag, nanos now) {
+    struct core_discovery *discovery = &core->discovery;
+    uint8_t key[CONTENT_KEY_SIZE];
+    content_key(bytes_of_string(tag), key);
+    ENSURE(discovery->lookup_count < CORE_LOOKUPS_MAX);
+    /* All of them even when one is enough: the first to answer is the one that counts. */
+    if (peer_find_providers(core->config.peer, BYTES_ARRAY(key), 0, now,
+                            &discovery->lookups[discovery->lookup_count]) != 0) {
+        return false;
+    }
+    discovery->lookup_count++;
+    return true;
+}
+
 static void begin_lookup(struct core *core, nanos now) {
     struct core_discovery *discovery = &core->discovery;
-    if (!discovery->active || discovery->looked_up) {
-        return;
+    if (discovery->active && !discovery->looked_up && discovery->lookup_count == 0) {
+        discovery->shards_asked = CAPABILITY_SHARDS;
+        discovery->looked_up = look_up(core, CAPABILITY_TAG_WORKER, now);
     }
-    uint8_t key[CONTENT_KEY_SIZE];
-    content_key(bytes_of_string(CAPABILITY_TAG_WORKER), key);
-    /* All of them even when one is enough: the first to answer is the one that counts. */
-    discovery->looked_up =
-        peer_find_providers(core->config.peer, BYTES_ARRAY(key), 0, now, &discovery->lookup) == 0;
+}
+
+static void ask_shards(struct core *core, nanos now) {
+    struct core_discovery *discovery = &core->discovery;
+    while (discovery->active && discovery->shards_asked < CAPABILITY_SHARDS &&
+           discovery->lookup_count < CORE_LOOKUPS_MAX) {
+        char tag[CAPABILITY_TAG_MAX];
+        capability_tag_of_shard(discovery->shards_asked, tag);
+        if (!look_up(core, tag, now)) {
+            discovery->shards_asked = CAPABILITY_SHARDS;
+            return;
+        }
+        discovery->shards_asked++;
+    }
+}
+
+static bool is_ours(const struct core_discovery *discovery, uint64_t request, size_t *ret_at) {
+    for (size_t i = 0; i < discovery->lookup_count; i++) {
+        if (discovery->lookups[i] == request) {
+            *ret_at = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void lookup_done(struct core *core, const struct peer_event *event, size_t at, nanos now) {
+    struct core_discovery *discovery = &core->discovery;
+    discovery->lookups[at] = discovery->lookups[--discovery->lookup_count];
+    if (!discovery->sharded) { /* it was the first key's */
+        /* Nobody could be asked: the next server that is found may know more. */
+        discovery->looked_up = event->error != PLASM_NOT_FOUND || event->count > 0 ||
+                               peer_routing_size(core->config.peer) > 0;
+        if (event->count >= CAPABILITY_HOT_MIN) {
+            discovery->sharded = true;
+            discovery->shards_asked = 0;
+        }
+    }
+    ask_shards(core, now);
 }
 
 void core_discover(struct core *core, const struct core_discovery_options *options, nanos now) {
@@ -291,6 +340,7 @@ static void take_disconnected(struct core *core, const struct peer_event *event)
 
 void discovery_handle(struct core *core, const struct peer_event *event, nanos now,
                       int64_t unix_ms) {
+    size_t at;
     switch (event->type) {
     case PEER_EVENT_CAPABILITY:
         take_capability(core, event, now, unix_ms);
@@ -309,16 +359,13 @@ void discovery_handle(struct core *core, const struct peer_event *event, nanos n
         take_disconnected(core, event);
         break;
     case PEER_EVENT_PROVIDER:
-        if (core->discovery.lookup != 0 && event->request == core->discovery.lookup) {
+        if (is_ours(&core->discovery, event->request, &at)) {
             take_provider(core, event, now);
         }
         break;
     case PEER_EVENT_LOOKUP_DONE:
-        if (core->discovery.lookup != 0 && event->request == core->discovery.lookup) {
-            core->discovery.lookup = 0;
-            /* Nobody could be asked: the next server that is found may know more. */
-            core->discovery.looked_up = event->error != PLASM_NOT_FOUND || event->count > 0 ||
-                                        peer_routing_size(core->config.peer) > 0;
+        if (is_ours(&core->discovery, event->request, &at)) {
+            lookup_done(core, event, at, now);
         }
         break;
     default:

@@ -15,14 +15,20 @@ struct core_candidate {
     bool settled;   /* a node, or failed */
 };
 
+/* Shards asked at the same time. */
+#define CORE_LOOKUPS_MAX 4
+
 struct core_discovery {
     bool active;
     bool done;
     struct core_discovery_options options;
     nanos deadline;
     nanos settled_at; /* of the first match plus settle; NANOS_NEVER before */
-    uint64_t lookup;  /* 0: not begun or over */
+    size_t lookup_count;
+    uint64_t lookups[CORE_LOOKUPS_MAX]; /* under way */
     bool looked_up;
+    bool sharded;        /* the first key gave as much as it gives: the rest is in the shards */
+    size_t shards_asked; /* CAPABILITY_SHARDS: all, or there is no need to */
 };
 
 struct core {

@@ -351,8 +351,11 @@ int capability_tag_runtime(const char *runtime, char room[CAPABILITY_TAG_MAX]) {
     return capability_tag("phase:runtime:", runtime, room);
 }
 
+void capability_tag_of_shard(size_t shard, char room[CAPABILITY_TAG_MAX]) {
+    (void)snprintf(room, CAPABILITY_TAG_MAX, "%s:%zx", CAPABILITY_TAG_WORKER, shard);
+}
+
 void capability_tag_shard(const struct peer_id *worker, char room[CAPABILITY_TAG_MAX]) {
     struct sha256_digest digest = sha256(peer_id_bytes(worker));
-    (void)snprintf(room, CAPABILITY_TAG_MAX, "%s:%x", CAPABILITY_TAG_WORKER,
-                   (unsigned)digest.bytes[0] >> 4);
+    capability_tag_of_shard(digest.bytes[0] >> 4, room);
 }

@@ -94,6 +94,10 @@ bool capability_match(const struct capability *capability, const struct capabili
 MUST_CHECK int capability_tag_arch(const char *arch, char room[CAPABILITY_TAG_MAX]);
 MUST_CHECK int capability_tag_runtime(const char *runtime, char room[CAPABILITY_TAG_MAX]);
 /* "phase:worker:v1:<first hex digit of the SHA-256 of the peer id's bytes>". */
+#define CAPABILITY_SHARDS 16
+/* A server names so many providers of a key at most: who heard of as many has not heard of all. */
+#define CAPABILITY_HOT_MIN 20
+void capability_tag_of_shard(size_t shard, char room[CAPABILITY_TAG_MAX]);
 void capability_tag_shard(const struct peer_id *worker, char room[CAPABILITY_TAG_MAX]);
 
 #endif
