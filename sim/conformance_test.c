@@ -118,8 +118,12 @@ static void links_world_done(struct world *world) {
 }
 
 int main(void) {
-    static const struct world_kind kind = {
-        "peer over simulated links", links_world_start, links_world_stop, links_world_move,
-        links_world_deadline,        links_world_done};
+    static const struct world_kind kind = {"peer over simulated links",
+                                           links_world_start,
+                                           links_world_stop,
+                                           links_world_move,
+                                           links_world_deadline,
+                                           links_world_done,
+                                           NULL};
     return conformance_run(&kind);
 }
