@@ -65,6 +65,34 @@ bool netaddr_is_private(const struct netaddr *address) {
     return (ip[0] & 0xfe) == 0xfc || (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
 }
 
+enum netaddr_scope netaddr_scope(const struct netaddr *address) {
+    const uint8_t *ip = netaddr_ip4(address);
+    if (address->family == NETADDR_NONE || netaddr_is_unspecified(address)) {
+        return NETADDR_NOWHERE;
+    }
+    if (netaddr_is_loopback(address)) {
+        return NETADDR_LOOPBACK;
+    }
+    if (ip != NULL) {
+        if (ip[0] == 0 || ip[0] >= 224) {
+            return NETADDR_NOWHERE;
+        }
+        if (ip[0] == 169 && ip[1] == 254) {
+            return NETADDR_LINK;
+        }
+        bool carrier = ip[0] == 100 && (ip[1] & 0xc0) == 64;
+        return carrier || netaddr_is_private(address) ? NETADDR_SITE : NETADDR_GLOBAL;
+    }
+    ip = address->ip;
+    if (ip[0] == 0xff) {
+        return NETADDR_NOWHERE;
+    }
+    if (ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80) {
+        return NETADDR_LINK;
+    }
+    return netaddr_is_private(address) ? NETADDR_SITE : NETADDR_GLOBAL;
+}
+
 void netaddr_format_ip(const struct netaddr *address, char *room) {
     int family = address->family == NETADDR_IP6 ? AF_INET6 : AF_INET;
     if (inet_ntop(family, address->ip, room, NETADDR_TEXT_MAX) == NULL) {

@@ -28,6 +28,15 @@ bool netaddr_is_loopback(const struct netaddr *address);
 bool netaddr_is_unspecified(const struct netaddr *address);
 /* RFC 1918, RFC 4193, link-local and loopback: not reachable from the Internet. */
 bool netaddr_is_private(const struct netaddr *address);
+/* How far an address reaches. */
+enum netaddr_scope {
+    NETADDR_NOWHERE, /* unspecified, multicast, reserved: nobody can be dialled there */
+    NETADDR_LOOPBACK,
+    NETADDR_LINK,   /* link-local */
+    NETADDR_SITE,   /* RFC 1918, RFC 4193, RFC 6598 (a provider's NAT) */
+    NETADDR_GLOBAL, /* the Internet, as far as the number tells */
+};
+enum netaddr_scope netaddr_scope(const struct netaddr *address);
 /* "192.0.2.1:4001", "[::1]:4001". `room` holds NETADDR_TEXT_MAX. */
 void netaddr_format(const struct netaddr *address, char *room);
 /* "192.0.2.1" or "2001:db8::1" without port. PLASM_MALFORMED. */
