@@ -9,7 +9,7 @@
 #include "peer/peer.h"
 #include "proto/quic/quic.h"
 
-#define HOST_SOCKETS_MAX PEER_TRANSPORTS_MAX
+#define HOST_SOCKETS_MAX 4 /* and as many again for dial-backs, one a family */
 
 struct host;
 

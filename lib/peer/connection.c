@@ -185,7 +185,7 @@ void connections_close_superseded(struct peer *peer) {
     }
 }
 
-static struct peer_connection *connection_new(struct peer *peer, const struct link_event *event) {
+static struct peer_connection *connection_make(struct peer *peer, const struct link_event *event) {
     struct known_peer *known = known_peer_make(peer, &event->peer_id);
     if (known == NULL) {
         return NULL;
@@ -215,16 +215,35 @@ static struct peer_connection *connection_new(struct peer *peer, const struct li
                                  .key = key,
                                  .remote = event->remote};
     list_init(&connection->streams);
-    list_append(&peer->connections, &connection->node);
-    list_append(&known->connections, &connection->sibling);
-    supersede(peer, known);
     known->handles++;
-    peer->inbound += connection->inbound;
+    return connection;
+}
+
+static struct peer_connection *connection_new(struct peer *peer, const struct link_event *event) {
+    struct peer_connection *connection = connection_make(peer, event);
+    if (connection != NULL) {
+        list_append(&peer->connections, &connection->node);
+        list_append(&connection->known->connections, &connection->sibling);
+        supersede(peer, connection->known);
+        peer->inbound += connection->inbound;
+    }
+    return connection;
+}
+
+struct peer_connection *connection_of_probe(struct peer *peer, const struct link_event *event) {
+    struct peer_connection *connection = connection_make(peer, event);
+    if (connection != NULL) {
+        connection->probe = true;
+        list_append(&peer->probes, &connection->node);
+    }
     return connection;
 }
 
 void connection_connected(struct peer *peer, const struct link_event *event) {
     struct link *link = event->link;
+    if (autonat_link_connected(peer, event)) {
+        return;
+    }
     const char *refusal = refusal_of(peer, event);
     struct peer_connection *connection = refusal == NULL ? connection_new(peer, event) : NULL;
     if (connection == NULL) {
@@ -253,13 +272,19 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
     struct peer_connection *connection = event->link->user;
     int error = event->error != 0 ? event->error : PLASM_CLOSED;
     if (connection == NULL) { /* refused at its start, or dialled and never connected */
-        dial_link_closed(peer, event->link, error);
+        if (!autonat_link_closed(peer, event->link)) {
+            dial_link_closed(peer, event->link, error);
+        }
         return;
     }
     connection->ended = true;
-    list_remove(&peer->connections, &connection->node);
-    list_remove(&connection->known->connections, &connection->sibling);
-    peer->inbound -= connection->inbound;
+    if (connection->probe) {
+        list_remove(&peer->probes, &connection->node);
+    } else {
+        list_remove(&peer->connections, &connection->node);
+        list_remove(&connection->known->connections, &connection->sibling);
+        peer->inbound -= connection->inbound;
+    }
     ip_count_release(peer, connection->ip);
     connection->ip = NULL;
     struct list_node *node;
@@ -268,14 +293,14 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
     }
     peer->relay.superseded -= connection->ends_at != NANOS_NEVER;
     relay_service_disconnected(peer, &connection->known->id);
-    if (list_empty(&connection->known->connections)) {
+    if (!connection->probe && list_empty(&connection->known->connections)) {
         kad_service_disconnected(peer, &connection->known->id);
     }
     struct peer_event gone = {
         .type = PEER_EVENT_DISCONNECTED, .connection = connection, .error = error};
     gone.peer_id = connection->known->id;
     connection->end_error = error;
-    connection->unreported = !peer_emit(peer, &gone);
+    connection->unreported = !connection->probe && !peer_emit(peer, &gone);
     connection->link = NULL;
     list_append(&peer->ended_connections, &connection->node);
 }
@@ -304,7 +329,8 @@ void connections_reap(struct peer *peer) {
 
 void connections_free(struct peer *peer) {
     struct list_node *node;
-    while ((node = list_first(&peer->connections)) != NULL) {
+    while ((node = list_first(&peer->connections)) != NULL ||
+           (node = list_first(&peer->probes)) != NULL) {
         struct peer_connection *connection = CONTAINER_OF(node, struct peer_connection, node);
         struct link_event closed = {.type = LINK_CLOSED, .link = connection->link};
         connection->link->user = connection;

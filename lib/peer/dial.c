@@ -241,7 +241,8 @@ static void try_address(struct dial *dial, struct dial_address *entry) {
     const struct peer_id *expected = dial->known != NULL ? &dial->known->id : NULL;
     for (size_t i = 0; i < peer->transport_count; i++) {
         struct transport *transport = peer->transports[i];
-        if (!transport->verbs->dials(transport, &entry->address)) {
+        if (transport_is_probe(peer, transport) ||
+            !transport->verbs->dials(transport, &entry->address)) {
             continue;
         }
         entry->error = transport->verbs->dial(transport, &entry->address, expected, 0, peer->now,

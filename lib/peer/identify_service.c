@@ -153,6 +153,7 @@ static void learn(struct peer_connection *connection, const struct identify *mes
     kad_service_identified(connection, addresses, count, server && !connection->relayed);
     relay_service_identified(connection, addresses, count,
                              identify_has_protocol(message, RELAY_HOP_PROTOCOL));
+    reachability_identified(connection, message);
     bool read_before = connection->reads_capability;
     connection->reads_capability = identify_has_protocol(message, CAPABILITY_PROTOCOL);
     connection->takes_push = identify_has_protocol(message, IDENTIFY_PUSH_PROTOCOL);

@@ -4,6 +4,8 @@
 
 #include "peer/peer.h"
 #include "peer/relay.h"
+#include "proto/autonat/message.h"
+#include "proto/identify/identify.h"
 #include "proto/kad/kad.h"
 #include "proto/multistream/multistream.h"
 #include "proto/ping/ping.h"
@@ -24,11 +26,16 @@ enum peer_service {
     SERVICE_HOP,
     SERVICE_STOP,
     SERVICE_DCUTR,
+    SERVICE_AUTONAT,
+    SERVICE_AUTONAT_BACK,
     SERVICE_APPLICATION,
 };
 
 /* How many of our own protocols are accepted besides the application's. */
-#define SERVICE_PROTOCOLS_MAX 9
+#define SERVICE_PROTOCOLS_MAX 12
+/* Of them, in their order, those that a connection made for a dial-back serves: identify, its push,
+ * ping. */
+#define SERVICE_PROTOCOLS_PROBE 3
 /* Unsent bytes a service may keep for a stream whose peer does not read. */
 #define SERVICE_OUT_MAX 131072
 /* Application error code of a reset for a bad message. */
@@ -38,7 +45,7 @@ enum peer_service {
 /* A deadline in the peer's heap and what to do then. It is there as long as its object has anything
  * to wait for, so that setting it never fails. */
 #define TIMER_PARKED (NANOS_NEVER - 1)
-enum peer_timer_kind { TIMER_STREAM, TIMER_DIAL, TIMER_BOOTSTRAP, TIMER_RELAY };
+enum peer_timer_kind { TIMER_STREAM, TIMER_DIAL, TIMER_BOOTSTRAP, TIMER_RELAY, TIMER_REACHABILITY };
 struct peer_timer {
     struct heap_node node;
     enum peer_timer_kind kind;
@@ -90,7 +97,10 @@ struct peer_connection {
     bool relayed;  /* through a relay */
     bool reserved; /* to a relay that keeps a place for us */
     nanos ends_at; /* relayed, beside a direct one: when to see whether it is idle */
+    bool probe;    /* made for a dial-back: the application never hears of it */
     bool identified;
+    uint8_t autonat;    /* the version it serves, 0: none */
+    nanos autonat_next; /* when the address book may ask it again */
     bool reads_capability;
     bool pings_apart; /* the other side does not answer twice on one stream */
     bool takes_push;
@@ -201,6 +211,7 @@ struct peer {
     size_t transport_turn;
     struct map known;
     struct list connections; /* open ones */
+    struct list probes;      /* open ones made for dial-backs */
     size_t inbound;          /* of them */
     struct map ips;
     struct list ended_connections; /* freed at the next call */
@@ -216,6 +227,10 @@ struct peer {
     size_t protocol_count;
     const char *protocol_names[SERVICE_PROTOCOLS_MAX + PEER_PROTOCOLS_MAX];
     enum peer_service protocol_services[SERVICE_PROTOCOLS_MAX + PEER_PROTOCOLS_MAX];
+    size_t probe_transport_count;
+    struct transport *probe_transports[PEER_TRANSPORTS_MAX]; /* in `transports` too */
+    struct autonat_service *autonat;                         /* NULL before it is used */
+    struct reachability_book *book;                          /* likewise */
     struct kad *kad;
     struct bootstrap bootstrap;
     struct peer_relay relay;
@@ -270,6 +285,8 @@ void known_peer_release(struct peer *peer, struct known_peer *known);
 struct peer_connection *known_peer_connection(const struct known_peer *known);
 void connection_connected(struct peer *peer, const struct link_event *event);
 void connection_closed(struct peer *peer, const struct link_event *event);
+/* A connection made for a dial-back. NULL without memory. */
+struct peer_connection *connection_of_probe(struct peer *peer, const struct link_event *event);
 void connection_update_keep_alive(struct peer_connection *connection);
 void connections_reap(struct peer *peer);
 void connections_free(struct peer *peer);
@@ -394,6 +411,34 @@ void bridge_ended(struct peer_stream *stream, int error);
 /* The signer's answer; true when it was for a reservation. */
 bool bridge_signed(struct peer *peer, uint64_t request, struct bytes envelope);
 void bridge_expire(struct peer *peer);
+/* autonat_service.c */
+struct autonat_client;
+struct autonat_answer;
+/* The other end's IP address and port; false for a relayed connection. */
+bool connection_netaddr(const struct peer_connection *connection, struct netaddr *ret_netaddr);
+bool transport_is_probe(const struct peer *peer, const struct transport *transport);
+/* The link is one of a dial-back: true, and it is dealt with. */
+bool autonat_link_connected(struct peer *peer, const struct link_event *event);
+bool autonat_link_closed(struct peer *peer, const struct link *link);
+/* Serves the protocol on which answers' nonces come. PLASM_NO_MEMORY. */
+int autonat_ready(struct peer *peer);
+/* Asks; `request` 0: the address book hears of the answer. */
+int autonat_ask(struct peer_connection *connection, enum autonat_version version,
+                const struct multiaddr *addresses, size_t count, uint64_t request);
+void autonat_opened(struct peer_stream *stream);
+void autonat_agreed(struct peer_stream *stream);
+void autonat_data(struct peer_stream *stream, struct bytes data, bool fin);
+bool autonat_expire(struct peer_stream *stream);
+void autonat_ended(struct peer_stream *stream, int error);
+void autonat_free(struct peer *peer);
+
+/* reachability.c */
+/* What a peer said in identify; the question it was asked is answered. */
+void reachability_identified(struct peer_connection *connection, const struct identify *message);
+void reachability_answered(struct peer_connection *connection, const struct autonat_client *client,
+                           const struct autonat_answer *answer);
+void reachability_expire(struct peer *peer);
+void reachability_free(struct peer *peer);
 
 /* bootstrap.c */
 void bootstrap_expire(struct peer *peer);

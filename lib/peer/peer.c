@@ -1,5 +1,6 @@
 /* The peer as a whole: its life, its events and timers, and who gets what a transport reports. */
 #include "peer/internal.h"
+#include "peer/reachability.h"
 
 #include "proto/capability/capability.h"
 #include "proto/identify/identify.h"
@@ -54,6 +55,7 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer) {
     map_init(&peer->known, peer->memory, secret);
     map_init(&peer->ips, peer->memory, secret);
     list_init(&peer->connections);
+    list_init(&peer->probes);
     list_init(&peer->ended_connections);
     list_init(&peer->ended_streams);
     list_init(&peer->dials);
@@ -95,6 +97,8 @@ void peer_free(struct peer *peer) {
     memory_put(peer->memory, peer->events, peer->event_capacity * sizeof(struct queued_event));
     relay_service_free(peer);
     kad_service_free(peer);
+    reachability_free(peer);
+    autonat_free(peer);
     block_unref(peer->record);
     block_unref(peer->capability);
     block_unref(peer->zeros);
@@ -212,6 +216,9 @@ static void timer_expired(struct peer *peer, struct peer_timer *timer) {
     case TIMER_RELAY:
         relay_service_expire(peer);
         break;
+    case TIMER_REACHABILITY:
+        reachability_expire(peer);
+        break;
     }
 }
 
@@ -269,12 +276,18 @@ void peer_set_addresses(struct peer *peer, const struct multiaddr *addresses, si
     peer->record_seq = seq;
     peer->address_count = 0;
     add_addresses(peer, addresses, count);
-    struct multiaddr relayed[PEER_OWN_ADDRESSES_MAX];
-    add_addresses(peer, relayed, peer_relay_addresses(peer, relayed, ARRAY_SIZE(relayed)));
+    if (peer->book == NULL) { /* else it has decided whether they are among them */
+        struct multiaddr relayed[PEER_OWN_ADDRESSES_MAX];
+        add_addresses(peer, relayed, peer_relay_addresses(peer, relayed, ARRAY_SIZE(relayed)));
+    }
     publish_addresses(peer);
 }
 
 void relay_addresses_changed(struct peer *peer, const struct multiaddr *addresses, size_t count) {
+    if (peer->book != NULL) {
+        peer_own_addresses_set(peer, OWN_RELAYED, addresses, count, peer->now);
+        return;
+    }
     size_t direct = 0;
     for (size_t i = 0; i < peer->address_count; i++) {
         if (!multiaddr_has(&peer->addresses[i], MULTIADDR_P2P_CIRCUIT)) {

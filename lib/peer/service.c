@@ -21,6 +21,10 @@ void service_opened(struct peer_stream *stream) {
     case SERVICE_PERF:
         perf_opened(stream);
         break;
+    case SERVICE_AUTONAT:
+    case SERVICE_AUTONAT_BACK:
+        autonat_opened(stream);
+        break;
     case SERVICE_PING:
     case SERVICE_APPLICATION:
     case SERVICE_NONE:
@@ -43,6 +47,10 @@ void service_data(struct peer_stream *stream, struct bytes data, bool fin) {
     case SERVICE_CAPABILITY:
         capability_data(stream, data, fin);
         break;
+    case SERVICE_AUTONAT:
+    case SERVICE_AUTONAT_BACK:
+        autonat_data(stream, data, fin);
+        break;
     case SERVICE_KAD:
         kad_service_data(stream, data, fin);
         break;
@@ -60,6 +68,8 @@ void service_data(struct peer_stream *stream, struct bytes data, bool fin) {
 void service_agreed(struct peer_stream *stream) {
     if (stream->service == SERVICE_KAD) {
         kad_service_agreed(stream);
+    } else if (stream->service == SERVICE_AUTONAT_BACK) {
+        autonat_agreed(stream);
     }
 }
 
@@ -77,6 +87,10 @@ void service_ended(struct peer_stream *stream, int error) {
         break;
     case SERVICE_CAPABILITY:
         capability_ended(stream);
+        break;
+    case SERVICE_AUTONAT:
+    case SERVICE_AUTONAT_BACK:
+        autonat_ended(stream, error);
         break;
     case SERVICE_KAD:
         kad_service_ended(stream, error);

@@ -194,7 +194,7 @@ void stream_lost(struct peer_stream *stream, int error) {
 }
 
 void stream_expire(struct peer_stream *stream) {
-    if (stream->service == SERVICE_PING && ping_expire(stream)) {
+    if ((stream->service == SERVICE_PING && ping_expire(stream)) || autonat_expire(stream)) {
         return;
     }
     stream_fail(stream, PLASM_TIMEOUT);
@@ -210,7 +210,7 @@ void stream_opened(struct peer *peer, const struct link_event *event) {
         return;
     }
     multistream_init(stream->select, MULTISTREAM_LISTENER, peer->protocol_names,
-                     peer->protocol_count);
+                     connection->probe ? SERVICE_PROTOCOLS_PROBE : peer->protocol_count);
 }
 
 /* The protocol is agreed on. */
