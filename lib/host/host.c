@@ -8,10 +8,12 @@
 
 #include "host/alarm.h"
 #include "host/dns.h"
+#include "host/interface_watch.h"
 #include "host/interfaces.h"
 #include "host/udp.h"
 #include "identity/envelope.h"
 #include "peer/quic_transport.h"
+#include "peer/reachability.h"
 #include "peer/relay.h"
 #include "util/ensure.h"
 
@@ -22,6 +24,7 @@
 struct host_socket {
     struct host *host;
     struct udp_socket udp;
+    bool probe; /* for dial-backs alone */
     uv_poll_t poll;
     bool polling;
     bool waits_writable;
@@ -37,7 +40,9 @@ struct host {
     uv_loop_t own_loop;
     uv_loop_t *loop;
     size_t socket_count;
-    struct host_socket *sockets[HOST_SOCKETS_MAX];
+    struct host_socket *sockets[2 * HOST_SOCKETS_MAX]; /* those for dial-backs last */
+    struct interface_watch *watch;
+    bool published; /* the peer has been told our addresses */
     struct peer *peer;
     struct alarm alarm;
     struct alarm limit; /* of host_wait */
@@ -264,7 +269,7 @@ static int socket_endpoint(struct host *host, struct host_socket *socket,
     config.certificate = certificate;
     config.memory = host->config.memory;
     config.local = socket->udp.local;
-    config.accept = host->config.listen_count > 0;
+    config.accept = host->config.listen_count > 0 && !socket->probe;
     config.log = host->config.log;
     host_random((struct span){config.seed, sizeof(config.seed)});
     host_random((struct span){config.token_secret, sizeof(config.token_secret)});
@@ -274,12 +279,16 @@ static int socket_endpoint(struct host *host, struct host_socket *socket,
         error = quic_transport_new(socket->endpoint, &socket->udp.local, host->config.memory,
                                    &socket->transport);
     }
-    return error == 0 ? peer_add_transport(host->peer, socket->transport) : error;
+    if (error != 0) {
+        return error;
+    }
+    return socket->probe ? peer_add_probe_transport(host->peer, socket->transport)
+                         : peer_add_transport(host->peer, socket->transport);
 }
 
-static int socket_new(struct host *host, const struct netaddr *address,
+static int socket_new(struct host *host, const struct netaddr *address, bool probe,
                       const struct certificate *certificate) {
-    if (host->socket_count == HOST_SOCKETS_MAX) {
+    if (host->socket_count == (probe ? 2 : 1) * HOST_SOCKETS_MAX) {
         return PLASM_LIMIT;
     }
     struct host_socket *socket = calloc(1, sizeof(*socket));
@@ -287,6 +296,7 @@ static int socket_new(struct host *host, const struct netaddr *address,
         return PLASM_NO_MEMORY;
     }
     socket->host = host;
+    socket->probe = probe;
     int error = udp_open(address, &socket->udp);
     if (error != 0) {
         free(socket);
@@ -310,9 +320,28 @@ static int socket_new(struct host *host, const struct netaddr *address,
 static int open_client_sockets(struct host *host, const struct certificate *certificate) {
     const struct netaddr any4 = {.family = NETADDR_IP4};
     const struct netaddr any6 = {.family = NETADDR_IP6};
-    int error = socket_new(host, &any4, certificate);
-    int error6 = error == 0 || error == PLASM_IO ? socket_new(host, &any6, certificate) : error;
+    int error = socket_new(host, &any4, false, certificate);
+    int error6 =
+        error == 0 || error == PLASM_IO ? socket_new(host, &any6, false, certificate) : error;
     return host->socket_count > 0 && (error6 == PLASM_IO || error6 == 0) ? 0 : error6;
+}
+
+/* AutoNAT's dial-backs need a port that nobody has heard from: one socket a family. */
+static int open_probe_sockets(struct host *host, const struct certificate *certificate) {
+    static const uint8_t families[] = {NETADDR_IP4, NETADDR_IP6};
+    int error = 0;
+    for (size_t f = 0; f < ARRAY_SIZE(families) && error == 0; f++) {
+        const struct netaddr *like = NULL;
+        for (size_t i = 0; i < host->config.listen_count && like == NULL; i++) {
+            like = host->config.listen[i].family == families[f] ? &host->config.listen[i] : NULL;
+        }
+        if (like != NULL) {
+            struct netaddr address = *like;
+            address.port = 0;
+            error = socket_new(host, &address, true, certificate);
+        }
+    }
+    return error;
 }
 
 static int open_sockets(struct host *host, struct host_fault *fault) {
@@ -325,12 +354,15 @@ static int open_sockets(struct host *host, struct host_fault *fault) {
         error = open_client_sockets(host, &certificate);
     }
     for (size_t i = 0; i < host->config.listen_count && error == 0; i++) {
-        error = socket_new(host, &host->config.listen[i], &certificate);
+        error = socket_new(host, &host->config.listen[i], false, &certificate);
         if (error != 0) {
             fault->address = host->config.listen[i];
         }
     }
     fault->system_error = errno;
+    if (error == 0) {
+        error = open_probe_sockets(host, &certificate);
+    }
     certificate_done(&certificate);
     return error;
 }
@@ -368,6 +400,8 @@ static int open_handles(struct host *host) {
     return 0;
 }
 
+static void on_interfaces(void *context);
+
 int host_new(const struct host_config *config, struct host **ret_host,
              struct host_fault *ret_fault) {
     struct host_fault fault = {.system_error = 0};
@@ -395,6 +429,9 @@ int host_new(const struct host_config *config, struct host **ret_host,
     }
     if (error == 0) {
         error = open_sockets(host, &fault);
+    }
+    if (error == 0) {
+        error = interface_watch_new(host->loop, on_interfaces, host, &host->watch);
     }
     if (error != 0) {
         host_free(host);
@@ -452,6 +489,8 @@ void host_free(struct host *host) {
         quic_endpoint_free(host->sockets[i]->endpoint);
     }
     dns_free(host->dns);
+    interface_watch_free(host->watch);
+    host->watch = NULL;
     buffer_done(&host->envelope);
     bool own = host->loop == &host->own_loop;
     if (host->has_handles) {
@@ -477,29 +516,52 @@ void host_wake(struct host *host) {
 
 size_t host_listening(const struct host *host, struct netaddr *ret_addresses, size_t count_max) {
     size_t count = 0;
-    while (count < host->socket_count && count < count_max) {
-        ret_addresses[count] = host->sockets[count]->udp.local;
-        count++;
+    for (size_t i = 0; i < host->socket_count && count < count_max; i++) {
+        if (!host->sockets[i]->probe) {
+            ret_addresses[count++] = host->sockets[i]->udp.local;
+        }
     }
     return count;
 }
 
-size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses,
-                              size_t count_max) {
+/* Tells the peer's address book where this machine listens. */
+static void tell_interfaces(struct host *host) {
+    struct netaddr listening[HOST_SOCKETS_MAX];
     struct netaddr reachable[PEER_OWN_ADDRESSES_MAX];
     struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < host->socket_count; i++) {
-        size_t found =
-            interfaces_reachable(&host->sockets[i]->udp.local, reachable, PEER_OWN_ADDRESSES_MAX);
+    size_t sockets = host_listening(host, listening, HOST_SOCKETS_MAX);
+    for (size_t i = 0; i < sockets; i++) {
+        size_t found = interfaces_reachable(&listening[i], reachable, PEER_OWN_ADDRESSES_MAX);
         for (size_t j = 0; j < found && count < PEER_OWN_ADDRESSES_MAX; j++) {
             multiaddr_from_quic(&reachable[j], &addresses[count++]);
         }
     }
-    peer_set_addresses(host->peer, addresses, count, (uint64_t)host_unix_ms() * 1000, host_now());
-    size_t given = count < count_max ? count : count_max;
-    memcpy(ret_addresses, addresses, given * sizeof(addresses[0]));
-    return given;
+    peer_own_addresses_set(host->peer, OWN_INTERFACE, addresses, count, host_now());
+}
+
+/* The machine has other addresses than before. */
+static void on_interfaces(void *context) {
+    struct host *host = context;
+    nanos now = host_now();
+    log_event(host->config.log, LOG_LEVEL_INFO, "host", "the network interfaces changed");
+    for (size_t i = 0; i < host->socket_count; i++) {
+        quic_local_changed(host->sockets[i]->endpoint, now);
+    }
+    if (host->published) {
+        peer_network_changed(host->peer, now);
+        tell_interfaces(host);
+    }
+}
+
+size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses,
+                              size_t count_max) {
+    if (!host->published) {
+        host->published = true;
+        peer_reachability_start(host->peer, (uint64_t)host_unix_ms() * 1000, host_now());
+    }
+    tell_interfaces(host);
+    return peer_published_addresses(host->peer, ret_addresses, count_max);
 }
 
 void host_quic_stats(const struct host *host, struct quic_stats *ret_stats) {

@@ -65,8 +65,8 @@ void host_wake(struct host *host);
 
 /* The bound addresses, with real port numbers; how many. */
 size_t host_listening(const struct host *host, struct netaddr *ret_addresses, size_t count_max);
-/* Where others can reach us, as multiaddrs without /p2p; tells the peer so, too. Call once at the
- * start, and when the interfaces changed. Returns how many. */
+/* Begins the address book (peer/reachability.h) with where we listen, and keeps it up to date when
+ * the interfaces change. Returns how many addresses are published now, without /p2p. */
 size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses, size_t count_max);
 
 /* QUIC's counters, all sockets together. */

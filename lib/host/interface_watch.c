@@ -64,8 +64,9 @@ static void on_timer(uv_timer_t *timer) {
 #ifdef __linux__
 static int open_netlink(void) {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-    struct sockaddr_nl address = {
-        .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+    struct sockaddr_nl address = {.nl_family = AF_NETLINK,
+                                  .nl_groups =
+                                      RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
     if (fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
         (void)close(fd);
         fd = -1;

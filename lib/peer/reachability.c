@@ -153,6 +153,9 @@ void peer_reachability_start(struct peer *peer, uint64_t unix_us, nanos now) {
         return;
     }
     peer->book = book;
+    struct multiaddr relayed[OWN_ADDRESSES_PER_SOURCE_MAX];
+    size_t relayed_count = peer_relay_addresses(peer, relayed, ARRAY_SIZE(relayed));
+    own_addresses_set(&book->own, OWN_RELAYED, relayed, relayed_count, now);
     struct peer_connection *connection = NULL;
     while ((connection = peer_connection_next(peer, connection)) != NULL) {
         struct identify message = {0};
