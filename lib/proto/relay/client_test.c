@@ -60,8 +60,8 @@ static void two_are_kept(void **state) {
     (void)state;
     struct fixture fixture;
     begin(&fixture);
-    uint64_t first;
-    uint64_t second;
+    uint64_t first = 0;
+    uint64_t second = 0;
     uint64_t more;
     assert_int_equal(add(&fixture, 1, false), 0);
     assert_int_equal(add(&fixture, 2, false), 0);
@@ -104,7 +104,7 @@ static void they_are_refreshed(void **state) {
     (void)state;
     struct fixture fixture;
     begin(&fixture);
-    uint64_t ask;
+    uint64_t ask = 0;
     assert_int_equal(add(&fixture, 1, true), 0);
     relay_client_enable(&fixture.client, true, 0);
     assert_int_equal(asked(&fixture, 0, &ask), 1);
@@ -136,7 +136,7 @@ static void addresses_are_checked(void **state) {
     (void)state;
     struct fixture fixture;
     begin(&fixture);
-    uint64_t ask;
+    uint64_t ask = 0;
     assert_int_equal(add(&fixture, 1, true), 0);
     relay_client_enable(&fixture.client, true, 0);
     assert_int_equal(asked(&fixture, 0, &ask), 1);
@@ -193,7 +193,7 @@ static void answers_are_checked(void **state) {
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct fixture fixture;
         begin(&fixture);
-        uint64_t ask;
+        uint64_t ask = 0;
         assert_int_equal(add(&fixture, 1, true), 0);
         relay_client_enable(&fixture.client, true, 0);
         assert_int_equal(asked(&fixture, 0, &ask), 1);
