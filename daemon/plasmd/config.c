@@ -38,7 +38,8 @@ static const struct setting settings[] = {
      0,
      0,
      {NULL},
-     "/ip4/0.0.0.0/udp/4001/quic-v1, /ip6/::/udp/4001/quic-v1",
+     "/ip4/0.0.0.0/udp/4001/quic-v1, /ip6/::/udp/4001/quic-v1, /ip4/0.0.0.0/tcp/4001, "
+     "/ip6/::/tcp/4001",
      "addresses to listen on, separated by commas"},
     {"node",
      "bootstrap",
@@ -345,15 +346,32 @@ static bool set_flag(const struct setting *setting, void *place, const char *val
 
 static bool add_listen(struct config *config, const char *value, char fault[CONFIG_FAULT_SIZE]) {
     struct multiaddr address;
-    struct bytes id;
     if (config->listen_count == CONFIG_LISTEN_MAX) {
         return fail(fault, "listen", value, "too many addresses");
     }
     if (multiaddr_parse(bytes_of_string(value), &address) != 0 ||
-        multiaddr_to_quic(&address, &config->listen[config->listen_count], &id) != 0) {
-        return fail(fault, "listen", value, "must be like /ip4/0.0.0.0/udp/4001/quic-v1");
+        host_address_from_multiaddr(&address, &config->listen[config->listen_count]) != 0) {
+        return fail(fault, "listen", value,
+                    "must be like /ip4/0.0.0.0/udp/4001/quic-v1 or /ip4/0.0.0.0/tcp/4001");
     }
     config->listen_count++;
+    return true;
+}
+
+/* QUIC and TCP of both families, as far as this system has them. */
+static bool listen_everywhere(struct config *config, char fault[CONFIG_FAULT_SIZE]) {
+    static const char *const addresses[] = {
+        "/ip4/0.0.0.0/udp/4001/quic-v1",
+        "/ip6/::/udp/4001/quic-v1",
+        "/ip4/0.0.0.0/tcp/4001",
+        "/ip6/::/tcp/4001",
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+        if (!add_listen(config, addresses[i], fault)) {
+            return false;
+        }
+        config->listen[i].is_optional = config->listen[i].netaddr.family == NETADDR_IP6;
+    }
     return true;
 }
 
@@ -455,11 +473,8 @@ bool config_read(struct config *config, const char *path, bool required,
 }
 
 bool config_finish(struct config *config, char fault[CONFIG_FAULT_SIZE]) {
-    if (config->listen_count == 0) {
-        if (!add_listen(config, "/ip4/0.0.0.0/udp/4001/quic-v1", fault) ||
-            !add_listen(config, "/ip6/::/udp/4001/quic-v1", fault)) {
-            return false;
-        }
+    if (config->listen_count == 0 && !listen_everywhere(config, fault)) {
+        return false;
     }
     if (config->state_dir[0] == '\0') {
         return fail(fault, "state_dir", "", "must name a directory");

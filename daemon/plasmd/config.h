@@ -6,19 +6,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "host/host.h"
 #include "plasmd/log.h"
-#include "util/netaddr.h"
 #include "wire/multiaddr.h"
 
 #define CONFIG_PATH_DEFAULT      "/etc/plasm/plasmd.conf"
 #define CONFIG_STATE_DIR_DEFAULT "/var/lib/plasm"
 #define CONFIG_PATH_SIZE         1024
-#define CONFIG_LISTEN_MAX        4
+#define CONFIG_LISTEN_MAX        8
 #define CONFIG_BOOTSTRAP_MAX     32
 #define CONFIG_FAULT_SIZE        512
 
 struct config {
-    struct netaddr listen[CONFIG_LISTEN_MAX];
+    struct host_address listen[CONFIG_LISTEN_MAX];
     size_t listen_count;
     struct multiaddr bootstrap[CONFIG_BOOTSTRAP_MAX];
     size_t bootstrap_count;

@@ -30,8 +30,12 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_int_equal(config.memory_bytes, 128U << 20);
     assert_int_equal(config.wall_ms, 30000);
     assert_int_equal(config.output_bytes, 1U << 20);
-    assert_int_equal(config.listen_count, 2);
-    assert_int_equal(config.listen[0].port, 4001);
+    assert_int_equal(config.listen_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(config.listen[i].netaddr.port, 4001);
+        assert_int_equal(config.listen[i].is_tcp, i >= 2);
+        assert_int_equal(config.listen[i].is_optional, i % 2 == 1);
+    }
     assert_string_equal(config.kad_protocol, "/phase/kad/1.0.0");
     assert_true(config.jobs_running >= 1);
     assert_false(config.isolation_per_job);
@@ -45,7 +49,7 @@ static void a_file_sets_values(void **state) {
                           "[jobs]\nisolation = job\n[log]\nformat = json\nlevel = debug\n"));
     assert_true(config_finish(&config, fault));
     assert_int_equal(config.listen_count, 1);
-    assert_int_equal(config.listen[0].port, 5000);
+    assert_int_equal(config.listen[0].netaddr.port, 5000);
     assert_int_equal(config.bootstrap_count, 2);
     assert_int_equal(config.memory_bytes, UINT64_C(1) << 30);
     assert_int_equal(config.wall_ms, 5);

@@ -324,9 +324,13 @@ static bool start_host(struct worker *worker) {
     if (error == 0) {
         return true;
     }
-    char address[NETADDR_TEXT_MAX] = "network";
-    if (fault.address.family != NETADDR_NONE) {
-        netaddr_format(&fault.address, address);
+    char address[MULTIADDR_TEXT_MAX] = "network";
+    if (fault.address.netaddr.family != NETADDR_NONE) {
+        struct multiaddr refused;
+        host_address_to_multiaddr(&fault.address, &refused);
+        if (multiaddr_format(&refused, address, sizeof(address)) != 0) {
+            return complain("network", strerror(fault.system_error));
+        }
     }
     return complain(address,
                     error == PLASM_IO ? strerror(fault.system_error) : plasm_error_message(error));
@@ -361,12 +365,12 @@ static bool print_addresses(const struct worker *worker) {
 
 static bool go_public(struct worker *worker) {
     const struct config *config = worker->config;
-    struct netaddr listening[HOST_SOCKETS_MAX];
-    size_t count = host_listening(worker->host, listening, HOST_SOCKETS_MAX);
+    struct host_address listening[HOST_LISTENING_MAX];
+    size_t count = host_listening(worker->host, listening, HOST_LISTENING_MAX);
     for (size_t i = 0; i < count; i++) {
         struct multiaddr address;
         char text[MULTIADDR_TEXT_MAX];
-        multiaddr_from_quic(&listening[i], &address);
+        host_address_to_multiaddr(&listening[i], &address);
         if (multiaddr_format(&address, text, sizeof(text)) == 0) {
             daemon_log(LOG_LEVEL_INFO, "Listening on %s", text);
         }

@@ -80,23 +80,19 @@ int address_parse(struct bytes text, struct multiaddr *ret_address) {
     if (error != 0) {
         return error;
     }
+    struct multiaddr address = {.size = 0};
     struct netaddr netaddr;
     if (netaddr_parse_ip(host, &netaddr) == 0) {
-        netaddr.port = port;
-        multiaddr_from_quic(&netaddr, ret_address);
-        return 0;
-    }
-    if (!is_host_name(host)) {
-        return PLASM_MALFORMED;
+        uint64_t ip = netaddr.family == NETADDR_IP4 ? MULTIADDR_IP4 : MULTIADDR_IP6;
+        error = multiaddr_append(&address, ip, netaddr_ip(&netaddr));
+    } else if (is_host_name(host)) {
+        error = multiaddr_append(&address, MULTIADDR_DNS, host);
+    } else {
+        error = PLASM_MALFORMED;
     }
     const uint8_t port_bytes[2] = {(uint8_t)(port >> 8), (uint8_t)port};
-    struct multiaddr address = {.size = 0};
-    error = multiaddr_append(&address, MULTIADDR_DNS, host);
     if (error == 0) {
         error = multiaddr_append(&address, MULTIADDR_UDP, BYTES_ARRAY(port_bytes));
-    }
-    if (error == 0) {
-        error = multiaddr_append(&address, MULTIADDR_QUIC_V1, bytes_of(NULL, 0));
     }
     if (error == 0) {
         *ret_address = address;

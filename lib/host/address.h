@@ -8,7 +8,8 @@
 #define ADDRESS_PORT_DEFAULT 4001
 
 /* Takes a multiaddr, or "host", "host:port", "192.0.2.1:4001", "[2001:db8::1]:4001" and makes
- * /…/udp/port/quic-v1 of it. PLASM_MALFORMED, PLASM_UNSUPPORTED, PLASM_TOO_LARGE. */
+ * /…/udp/port of it, which peer_connect() takes for QUIC and TCP at this port. PLASM_MALFORMED,
+ * PLASM_UNSUPPORTED, PLASM_TOO_LARGE. */
 MUST_CHECK int address_parse(struct bytes text, struct multiaddr *ret_address);
 
 #endif

@@ -13,13 +13,13 @@ static void expect(const char *text, const char *multiaddr) {
 
 static void hosts_and_multiaddrs(void **state) {
     (void)state;
-    expect("192.0.2.1", "/ip4/192.0.2.1/udp/4001/quic-v1");
-    expect("192.0.2.1:5000", "/ip4/192.0.2.1/udp/5000/quic-v1");
-    expect("2001:db8::1", "/ip6/2001:db8::1/udp/4001/quic-v1");
-    expect("[2001:db8::1]", "/ip6/2001:db8::1/udp/4001/quic-v1");
-    expect("[2001:db8::1]:65535", "/ip6/2001:db8::1/udp/65535/quic-v1");
-    expect("worker.example", "/dns/worker.example/udp/4001/quic-v1");
-    expect("worker.example:1", "/dns/worker.example/udp/1/quic-v1");
+    expect("192.0.2.1", "/ip4/192.0.2.1/udp/4001");
+    expect("192.0.2.1:5000", "/ip4/192.0.2.1/udp/5000");
+    expect("2001:db8::1", "/ip6/2001:db8::1/udp/4001");
+    expect("[2001:db8::1]", "/ip6/2001:db8::1/udp/4001");
+    expect("[2001:db8::1]:65535", "/ip6/2001:db8::1/udp/65535");
+    expect("worker.example", "/dns/worker.example/udp/4001");
+    expect("worker.example:1", "/dns/worker.example/udp/1");
     expect("/dnsaddr/bootstrap.example", "/dnsaddr/bootstrap.example");
     expect("/ip4/127.0.0.1/udp/1/quic-v1", "/ip4/127.0.0.1/udp/1/quic-v1");
 }

@@ -12,6 +12,7 @@
 #include "host/interfaces.h"
 #include "host/udp.h"
 #include "identity/envelope.h"
+#include "peer/pipe_noise.h"
 #include "peer/quic_transport.h"
 #include "peer/reachability.h"
 #include "peer/relay.h"
@@ -19,12 +20,20 @@
 
 /* Batches read from one socket before the others and the rest of the loop have their turn. */
 #define BATCHES_PER_TURN 8
+/* Rounds of taking events and sending what they caused before the loop goes on. */
+#define FLUSHES_PER_TURN 4
+
+enum socket_use {
+    SOCKET_LISTENS,
+    SOCKET_DIALS,  /* of who listens on none */
+    SOCKET_PROBES, /* for dial-backs alone */
+};
 
 /* One UDP socket with its endpoint. */
 struct host_socket {
     struct host *host;
     struct udp_socket udp;
-    bool probe; /* for dial-backs alone */
+    enum socket_use use;
     uv_poll_t poll;
     bool polling;
     bool waits_writable;
@@ -43,6 +52,11 @@ struct host {
     struct host_socket *sockets[2 * HOST_SOCKETS_MAX]; /* those for dial-backs last */
     struct interface_watch *watch;
     bool published; /* the peer has been told our addresses */
+    struct noise_identity noise_identity;
+    struct pipe_noise noise;
+    const struct pipe_security *securities[1];
+    struct transport *pipes;
+    struct tcp *tcp;
     struct peer *peer;
     struct alarm alarm;
     struct alarm limit; /* of host_wait */
@@ -188,10 +202,12 @@ static void flush_socket(struct host_socket *socket) {
     watch(socket, socket->has_unsent);
 }
 
-static void flush(struct host *host) {
+/* True when it may have made events. */
+static bool flush(struct host *host) {
     for (size_t i = 0; i < host->socket_count; i++) {
         flush_socket(host->sockets[i]);
     }
+    return tcp_flush(host->tcp);
 }
 
 static void take_refusals(struct host_socket *socket) {
@@ -237,8 +253,15 @@ static void on_socket(uv_poll_t *poll, int status, int events) {
 /* Before the loop sleeps: what callbacks left behind is taken, sent, and the alarm is set. */
 static void on_prepare(uv_prepare_t *prepare) {
     struct host *host = CONTAINER_OF(prepare, struct host, prepare);
-    drain(host);
-    flush(host);
+    if (host->tcp == NULL) { /* not made yet, or on its way to be freed */
+        return;
+    }
+    pipe_transport_set_time(host->pipes, host_unix_ms() / 1000);
+    bool busy = true;
+    for (int i = 0; i < FLUSHES_PER_TURN && busy; i++) {
+        drain(host);
+        busy = flush(host);
+    }
     drain(host); /* a destination may have turned out unreachable */
     alarm_set(&host->alarm, peer_deadline(host->peer));
 }
@@ -269,7 +292,7 @@ static int socket_endpoint(struct host *host, struct host_socket *socket,
     config.certificate = certificate;
     config.memory = host->config.memory;
     config.local = socket->udp.local;
-    config.accept = host->config.listen_count > 0 && !socket->probe;
+    config.accept = socket->use == SOCKET_LISTENS;
     config.log = host->config.log;
     host_random((struct span){config.seed, sizeof(config.seed)});
     host_random((struct span){config.token_secret, sizeof(config.token_secret)});
@@ -282,13 +305,13 @@ static int socket_endpoint(struct host *host, struct host_socket *socket,
     if (error != 0) {
         return error;
     }
-    return socket->probe ? peer_add_probe_transport(host->peer, socket->transport)
-                         : peer_add_transport(host->peer, socket->transport);
+    return socket->use == SOCKET_PROBES ? peer_add_probe_transport(host->peer, socket->transport)
+                                        : peer_add_transport(host->peer, socket->transport);
 }
 
-static int socket_new(struct host *host, const struct netaddr *address, bool probe,
+static int socket_new(struct host *host, const struct netaddr *address, enum socket_use use,
                       const struct certificate *certificate) {
-    if (host->socket_count == (probe ? 2 : 1) * HOST_SOCKETS_MAX) {
+    if (host->socket_count == (use == SOCKET_PROBES ? 2 : 1) * HOST_SOCKETS_MAX) {
         return PLASM_LIMIT;
     }
     struct host_socket *socket = calloc(1, sizeof(*socket));
@@ -296,7 +319,7 @@ static int socket_new(struct host *host, const struct netaddr *address, bool pro
         return PLASM_NO_MEMORY;
     }
     socket->host = host;
-    socket->probe = probe;
+    socket->use = use;
     int error = udp_open(address, &socket->udp);
     if (error != 0) {
         free(socket);
@@ -316,13 +339,14 @@ static int socket_new(struct host *host, const struct netaddr *address, bool pro
     return socket_endpoint(host, socket, certificate);
 }
 
-/* The client's sockets: a system without IPv6 has only one. */
+/* Sockets to dial from, of who listens on none: a system without IPv6 has only one. */
 static int open_client_sockets(struct host *host, const struct certificate *certificate) {
     const struct netaddr any4 = {.family = NETADDR_IP4};
     const struct netaddr any6 = {.family = NETADDR_IP6};
-    int error = socket_new(host, &any4, false, certificate);
-    int error6 =
-        error == 0 || error == PLASM_IO ? socket_new(host, &any6, false, certificate) : error;
+    int error = socket_new(host, &any4, SOCKET_DIALS, certificate);
+    int error6 = error == 0 || error == PLASM_IO
+                     ? socket_new(host, &any6, SOCKET_DIALS, certificate)
+                     : error;
     return host->socket_count > 0 && (error6 == PLASM_IO || error6 == 0) ? 0 : error6;
 }
 
@@ -332,16 +356,101 @@ static int open_probe_sockets(struct host *host, const struct certificate *certi
     int error = 0;
     for (size_t f = 0; f < ARRAY_SIZE(families) && error == 0; f++) {
         const struct netaddr *like = NULL;
-        for (size_t i = 0; i < host->config.listen_count && like == NULL; i++) {
-            like = host->config.listen[i].family == families[f] ? &host->config.listen[i] : NULL;
+        for (size_t i = 0; i < host->socket_count && like == NULL; i++) {
+            const struct host_socket *socket = host->sockets[i];
+            bool fits = socket->use == SOCKET_LISTENS && socket->udp.local.family == families[f];
+            like = fits ? &socket->udp.local : NULL;
         }
         if (like != NULL) {
             struct netaddr address = *like;
             address.port = 0;
-            error = socket_new(host, &address, true, certificate);
+            error = socket_new(host, &address, SOCKET_PROBES, certificate);
         }
     }
     return error;
+}
+
+/* Whether a listen address that could not be had is missed. */
+static int judge_listen(struct host *host, const struct host_address *address, int error,
+                        struct host_fault *fault) {
+    if (error == 0) {
+        return 0;
+    }
+    fault->system_error = errno;
+    bool lacking = errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL || errno == EPROTONOSUPPORT;
+    if (error != PLASM_IO || !address->is_optional || !lacking) {
+        fault->address = *address;
+        return error;
+    }
+    struct multiaddr listen;
+    char text[MULTIADDR_TEXT_MAX];
+    host_address_to_multiaddr(address, &listen);
+    if (multiaddr_format(&listen, text, sizeof(text)) == 0) {
+        log_event(host->config.log, LOG_LEVEL_INFO, "host", "not listening on %s: %s", text,
+                  strerror(fault->system_error));
+    }
+    return 0;
+}
+
+static int open_udp_sockets(struct host *host, const struct certificate *certificate,
+                            struct host_fault *fault) {
+    int error = 0;
+    for (size_t i = 0; i < host->config.listen_count && error == 0; i++) {
+        const struct host_address *address = &host->config.listen[i];
+        if (!address->is_tcp) {
+            error = socket_new(host, &address->netaddr, SOCKET_LISTENS, certificate);
+            error = judge_listen(host, address, error, fault);
+        }
+    }
+    if (error == 0 && host->socket_count == 0) {
+        error = open_client_sockets(host, certificate);
+    }
+    if (error == 0) {
+        error = open_probe_sockets(host, certificate);
+    }
+    return error;
+}
+
+static void drain_host(void *context) {
+    drain(context);
+}
+
+static int open_tcp(struct host *host, struct host_fault *fault) {
+    struct tcp_config config = {.loop = host->loop,
+                                .pipes = host->pipes,
+                                .log = host->config.log,
+                                .now = host_now,
+                                .drain = drain_host,
+                                .context = host};
+    int error = tcp_new(&config, &host->tcp);
+    for (size_t i = 0; i < host->config.listen_count && error == 0; i++) {
+        const struct host_address *address = &host->config.listen[i];
+        if (address->is_tcp) {
+            error = judge_listen(host, address, tcp_listen(host->tcp, &address->netaddr), fault);
+        }
+    }
+    return error;
+}
+
+static int make_securities(struct host *host) {
+    int error = signer_noise_identity(host->config.signer, &host->noise_identity);
+    pipe_noise_init(&host->noise, &host->noise_identity);
+    host->securities[0] = &host->noise.security;
+    return error;
+}
+
+static int open_pipes(struct host *host) {
+    struct pipe_config config = {.securities = host->securities,
+                                 .security_count = ARRAY_SIZE(host->securities),
+                                 .memory = host->config.memory,
+                                 .limits = pipe_limits_default,
+                                 .log = host->config.log};
+    host_random((struct span){config.seed, sizeof(config.seed)});
+    int error = make_securities(host);
+    if (error == 0) {
+        error = pipe_transport_new(&config, &host->pipes);
+    }
+    return error == 0 ? peer_add_transport(host->peer, host->pipes) : error;
 }
 
 static int open_sockets(struct host *host, struct host_fault *fault) {
@@ -350,20 +459,20 @@ static int open_sockets(struct host *host, struct host_fault *fault) {
     if (error != 0) {
         return error;
     }
-    if (host->config.listen_count == 0) {
-        error = open_client_sockets(host, &certificate);
-    }
-    for (size_t i = 0; i < host->config.listen_count && error == 0; i++) {
-        error = socket_new(host, &host->config.listen[i], false, &certificate);
-        if (error != 0) {
-            fault->address = host->config.listen[i];
-        }
-    }
-    fault->system_error = errno;
+    error = open_udp_sockets(host, &certificate, fault);
     if (error == 0) {
-        error = open_probe_sockets(host, &certificate);
+        error = open_pipes(host);
     }
     certificate_done(&certificate);
+    if (error == 0) {
+        error = open_tcp(host, fault);
+    }
+    struct host_address listening[HOST_LISTENING_MAX];
+    if (error == 0 && host->config.listen_count > 0 &&
+        host_listening(host, listening, HOST_LISTENING_MAX) == 0) {
+        fault->address = host->config.listen[0];
+        error = PLASM_IO;
+    }
     return error;
 }
 
@@ -445,8 +554,7 @@ int host_new(const struct host_config *config, struct host **ret_host,
 }
 
 /* The last handle frees the host, when the loop is somebody else's. */
-static void on_closed(uv_handle_t *handle) {
-    struct host *host = handle->data;
+static void handle_closed(struct host *host) {
     host->closing--;
     if (host->closing > 0) {
         return;
@@ -459,8 +567,17 @@ static void on_closed(uv_handle_t *handle) {
     }
 }
 
+static void on_closed(uv_handle_t *handle) {
+    handle_closed(handle->data);
+}
+
+static void on_tcp_freed(void *context) {
+    struct host *host = context;
+    handle_closed(host);
+}
+
 static void close_handles(struct host *host) {
-    host->closing = host->socket_count + 4;
+    host->closing = host->socket_count + 5; /* with those of TCP */
     alarm_close(&host->alarm, on_closed, host);
     alarm_close(&host->limit, on_closed, host);
     host->prepare.data = host;
@@ -471,6 +588,12 @@ static void close_handles(struct host *host) {
         host->sockets[i]->poll.data = host;
         uv_close((uv_handle_t *)&host->sockets[i]->poll, on_closed);
     }
+    struct tcp *tcp = host->tcp;
+    host->tcp = NULL;
+    tcp_free(tcp, on_tcp_freed, host);
+    pipe_transport_free(host->pipes);
+    host->pipes = NULL;
+    noise_identity_done(&host->noise_identity);
 }
 
 void host_free(struct host *host) {
@@ -482,6 +605,10 @@ void host_free(struct host *host) {
             quic_endpoint_close(host->sockets[i]->endpoint, 0, "", host_now());
             flush_socket(host->sockets[i]);
         }
+    }
+    if (host->tcp != NULL) {
+        pipe_transport_close(host->pipes, host_now());
+        (void)tcp_flush(host->tcp);
     }
     peer_free(host->peer);
     for (size_t i = 0; i < host->socket_count; i++) {
@@ -514,27 +641,36 @@ void host_wake(struct host *host) {
     (void)uv_async_send(&host->wake);
 }
 
-size_t host_listening(const struct host *host, struct netaddr *ret_addresses, size_t count_max) {
+size_t host_listening(const struct host *host, struct host_address *ret_addresses,
+                      size_t count_max) {
     size_t count = 0;
     for (size_t i = 0; i < host->socket_count && count < count_max; i++) {
-        if (!host->sockets[i]->probe) {
-            ret_addresses[count++] = host->sockets[i]->udp.local;
+        if (host->sockets[i]->use == SOCKET_LISTENS) {
+            ret_addresses[count++] = (struct host_address){.netaddr = host->sockets[i]->udp.local};
         }
+    }
+    struct netaddr tcp[TCP_LISTENERS_MAX];
+    size_t tcp_count = tcp_listening(host->tcp, tcp, TCP_LISTENERS_MAX);
+    for (size_t i = 0; i < tcp_count && count < count_max; i++) {
+        ret_addresses[count++] = (struct host_address){.netaddr = tcp[i], .is_tcp = true};
     }
     return count;
 }
 
 /* Tells the peer's address book where this machine listens. */
 static void tell_interfaces(struct host *host) {
-    struct netaddr listening[HOST_SOCKETS_MAX];
-    struct netaddr reachable[PEER_OWN_ADDRESSES_MAX];
+    struct host_address listening[HOST_LISTENING_MAX];
+    size_t listening_count = host_listening(host, listening, HOST_LISTENING_MAX);
     struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
     size_t count = 0;
-    size_t sockets = host_listening(host, listening, HOST_SOCKETS_MAX);
-    for (size_t i = 0; i < sockets; i++) {
-        size_t found = interfaces_reachable(&listening[i], reachable, PEER_OWN_ADDRESSES_MAX);
+    for (size_t i = 0; i < listening_count; i++) {
+        struct netaddr reachable[PEER_OWN_ADDRESSES_MAX];
+        struct host_address own = listening[i];
+        size_t found =
+            interfaces_reachable(&listening[i].netaddr, reachable, PEER_OWN_ADDRESSES_MAX);
         for (size_t j = 0; j < found && count < PEER_OWN_ADDRESSES_MAX; j++) {
-            multiaddr_from_quic(&reachable[j], &addresses[count++]);
+            own.netaddr = reachable[j];
+            host_address_to_multiaddr(&own, &addresses[count++]);
         }
     }
     peer_own_addresses_set(host->peer, OWN_INTERFACE, addresses, count, host_now());
@@ -562,6 +698,35 @@ size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses
     }
     tell_interfaces(host);
     return peer_published_addresses(host->peer, ret_addresses, count_max);
+}
+
+void host_address_to_multiaddr(const struct host_address *address, struct multiaddr *ret_address) {
+    if (address->is_tcp) {
+        multiaddr_from_tcp(&address->netaddr, ret_address);
+    } else {
+        multiaddr_from_quic(&address->netaddr, ret_address);
+    }
+}
+
+int host_address_from_multiaddr(const struct multiaddr *address, struct host_address *ret_address) {
+    struct host_address result = {.is_tcp = false};
+    struct bytes id;
+    if (multiaddr_to_quic(address, &result.netaddr, &id) != 0) {
+        result.is_tcp = true;
+        if (multiaddr_to_tcp(address, &result.netaddr, &id) != 0) {
+            return PLASM_UNSUPPORTED;
+        }
+    }
+    *ret_address = result;
+    return 0;
+}
+
+void host_pipe_stats(const struct host *host, struct pipe_stats *ret_stats) {
+    pipe_transport_stats(host->pipes, ret_stats);
+}
+
+struct transport *host_pipes(struct host *host) {
+    return host->pipes;
 }
 
 void host_quic_stats(const struct host *host, struct quic_stats *ret_stats) {

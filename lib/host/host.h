@@ -6,18 +6,34 @@
 #include <uv.h>
 
 #include "host/signer.h"
+#include "host/tcp.h"
 #include "peer/peer.h"
 #include "proto/quic/quic.h"
 
-#define HOST_SOCKETS_MAX 4 /* and as many again for dial-backs, one a family */
+/* UDP sockets, and as many again for dial-backs, one a family; sockets of both kinds that listen.
+ */
+#define HOST_SOCKETS_MAX   4
+#define HOST_LISTENING_MAX (HOST_SOCKETS_MAX + TCP_LISTENERS_MAX)
 
 struct host;
 
+/* A socket's address: UDP for QUIC, or TCP. */
+struct host_address {
+    struct netaddr netaddr;
+    bool is_tcp;
+    bool is_optional; /* left out, with a line in the log, where this system lacks its family */
+};
+
+void host_address_to_multiaddr(const struct host_address *address, struct multiaddr *ret_address);
+/* PLASM_UNSUPPORTED for what is neither /ip4|ip6/…/udp/port/quic-v1 nor /…/tcp/port. */
+MUST_CHECK int host_address_from_multiaddr(const struct multiaddr *address,
+                                           struct host_address *ret_address);
+
 struct host_config {
     uv_loop_t *loop; /* the caller's; NULL: one of its own */
-    /* UDP addresses to listen on. None: a client's, one free port of each family, accepting
+    /* Addresses to listen on. None: a client's, one free UDP port of each family, accepting
      * nothing. */
-    const struct netaddr *listen;
+    const struct host_address *listen;
     size_t listen_count;
     struct signer *signer; /* borrowed */
     struct memory *memory; /* borrowed */
@@ -39,8 +55,9 @@ struct host_config {
 
 /* What of the configuration could not be had, when host_new fails. */
 struct host_fault {
-    struct netaddr address; /* a listen address that could not be bound; family 0: something else */
-    int system_error;       /* errno */
+    /* A listen address that could not be bound; family 0: something else. */
+    struct host_address address;
+    int system_error; /* errno */
 };
 
 /* PLASM_IO (see `ret_fault`, which may be NULL), PLASM_NO_MEMORY, PLASM_FAILED. */
@@ -64,12 +81,16 @@ void host_wait(struct host *host, nanos deadline);
 void host_wake(struct host *host);
 
 /* The bound addresses, with real port numbers; how many. */
-size_t host_listening(const struct host *host, struct netaddr *ret_addresses, size_t count_max);
+size_t host_listening(const struct host *host, struct host_address *ret_addresses,
+                      size_t count_max);
 /* Begins the address book (peer/reachability.h) with where we listen, and keeps it up to date when
  * the interfaces change. Returns how many addresses are published now, without /p2p. */
 size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses, size_t count_max);
 
-/* QUIC's counters, all sockets together. */
+/* QUIC's counters, all sockets together, and those of pipes. */
 void host_quic_stats(const struct host *host, struct quic_stats *ret_stats);
+void host_pipe_stats(const struct host *host, struct pipe_stats *ret_stats);
+/* The pipe transport, for who has other pipes than TCP to add. */
+struct transport *host_pipes(struct host *host);
 
 #endif

@@ -15,6 +15,7 @@
 struct side {
     struct memory memory;
     struct signer *signer;
+    struct host_config config;
     struct host *host;
     struct peer_id id;
     uint64_t request; /* waited for */
@@ -27,8 +28,10 @@ struct side {
     size_t found;
 };
 
-static const struct netaddr loopback4 = {.family = NETADDR_IP4, .ip = {127, 0, 0, 1}};
-static const struct netaddr loopback6 = {.family = NETADDR_IP6, .ip = {[15] = 1}};
+static const struct host_address loopback4 = {{.family = NETADDR_IP4, .ip = {127, 0, 0, 1}}, 0, 0};
+static const struct host_address loopback6 = {{.family = NETADDR_IP6, .ip = {[15] = 1}}, 0, 0};
+static const struct host_address tcp4 = {{.family = NETADDR_IP4, .ip = {127, 0, 0, 1}}, true, 0};
+static const struct host_address tcp6 = {{.family = NETADDR_IP6, .ip = {[15] = 1}}, true, 0};
 
 static void on_event(void *context, const struct peer_event *event) {
     struct side *side = context;
@@ -44,8 +47,7 @@ static void on_event(void *context, const struct peer_event *event) {
     }
 }
 
-static int side_try(struct side *side, uv_loop_t *loop, const struct netaddr *listen,
-                    struct host_fault *ret_fault) {
+static void side_begin(struct side *side, uv_loop_t *loop) {
     memset(side, 0, sizeof(*side));
     memory_init(&side->memory, SIZE_MAX);
     struct ed25519_secret secret;
@@ -53,20 +55,25 @@ static int side_try(struct side *side, uv_loop_t *loop, const struct netaddr *li
     assert_int_equal(signer_local_new(&secret, &side->memory, &side->signer), 0);
     ed25519_done(&secret);
     peer_id_from_key(signer_public_key(side->signer), &side->id);
-    struct host_config config = {.loop = loop,
-                                 .listen = listen,
-                                 .listen_count = listen != NULL,
-                                 .signer = side->signer,
-                                 .memory = &side->memory,
-                                 .agent = "host-test/1",
-                                 .kad_protocol = TEST_KAD,
-                                 .kad_server = listen != NULL,
-                                 .on_event = on_event,
-                                 .context = side};
-    return host_new(&config, &side->host, ret_fault);
+    side->config = (struct host_config){.loop = loop,
+                                        .signer = side->signer,
+                                        .memory = &side->memory,
+                                        .agent = "host-test/1",
+                                        .kad_protocol = TEST_KAD,
+                                        .on_event = on_event,
+                                        .context = side};
 }
 
-static void side_start(struct side *side, uv_loop_t *loop, const struct netaddr *listen) {
+static int side_try(struct side *side, uv_loop_t *loop, const struct host_address *listen,
+                    struct host_fault *ret_fault) {
+    side_begin(side, loop);
+    side->config.listen = listen;
+    side->config.listen_count = listen != NULL;
+    side->config.kad_server = listen != NULL;
+    return host_new(&side->config, &side->host, ret_fault);
+}
+
+static void side_start(struct side *side, uv_loop_t *loop, const struct host_address *listen) {
     assert_int_equal(side_try(side, loop, listen, NULL), 0);
     if (listen != NULL) {
         struct multiaddr addresses[4];
@@ -81,10 +88,10 @@ static void side_stop(struct side *side) {
 }
 
 static struct multiaddr address_of(const struct side *side) {
-    struct netaddr listening[2];
+    struct host_address listening[2];
     struct multiaddr address;
     assert_int_equal(host_listening(side->host, listening, 2), 1);
-    multiaddr_from_quic(&listening[0], &address);
+    host_address_to_multiaddr(&listening[0], &address);
     return address;
 }
 
@@ -114,7 +121,7 @@ static struct peer_connection *connect_to(struct side *a, struct side *b,
     return a->answer.connection;
 }
 
-static void meet(const struct netaddr *listen) {
+static void meet(const struct host_address *listen) {
     struct side server;
     struct side client;
     side_start(&server, NULL, listen);
@@ -128,10 +135,13 @@ static void meet(const struct netaddr *listen) {
     assert_true(run_until(&client, &server, NULL, 0, &client.answered));
     assert_int_equal(client.answer.error, 0);
     assert_in_range(client.answer.elapsed, 1, NANOS_SECOND);
-    struct quic_stats stats;
-    host_quic_stats(server.host, &stats);
-    assert_int_equal(stats.accepted, 1);
-    assert_true(stats.bytes_received > 0);
+    struct quic_stats quic;
+    struct pipe_stats pipes;
+    host_quic_stats(server.host, &quic);
+    host_pipe_stats(server.host, &pipes);
+    assert_int_equal(quic.accepted, listen->is_tcp ? 0 : 1);
+    assert_int_equal(pipes.accepted, listen->is_tcp ? 1 : 0);
+    assert_true(quic.bytes_received + pipes.bytes_received > 0);
     /* A host that goes says so. */
     side_stop(&client);
     assert_true(run_until(&server, NULL, &server.disconnected, 1, NULL));
@@ -152,6 +162,34 @@ static void by_ip6(void **state) {
     }
     side_stop(&probe);
     meet(&loopback6);
+    meet(&tcp6);
+}
+
+static void by_tcp(void **state) {
+    (void)state;
+    meet(&tcp4);
+}
+
+/* A system that lacks a family does without it, unless it was asked for by name. */
+static void what_is_optional(void **state) {
+    (void)state;
+    struct side side;
+    struct host_address nowhere = {{.family = NETADDR_IP4, .ip = {192, 0, 2, 1}}, true, false};
+    struct host_fault fault = {.system_error = 0};
+    assert_int_equal(side_try(&side, NULL, &nowhere, &fault), PLASM_IO);
+    assert_int_equal(fault.system_error, EADDRNOTAVAIL);
+    assert_true(fault.address.is_tcp);
+    signer_free(side.signer);
+    struct host_address listen[2] = {nowhere, tcp4};
+    listen[0].is_optional = true;
+    side_begin(&side, NULL);
+    side.config.listen = listen;
+    side.config.listen_count = 2;
+    assert_int_equal(host_new(&side.config, &side.host, NULL), 0);
+    struct host_address listening[2];
+    assert_int_equal(host_listening(side.host, listening, 2), 1);
+    assert_true(listening[0].is_tcp);
+    side_stop(&side);
 }
 
 static void by_name(void **state) {
@@ -160,10 +198,10 @@ static void by_name(void **state) {
     struct side client;
     side_start(&server, NULL, &loopback4);
     side_start(&client, NULL, NULL);
-    struct netaddr listening;
+    struct host_address listening;
     assert_int_equal(host_listening(server.host, &listening, 1), 1);
     char text[64];
-    snprintf(text, sizeof(text), "/dns4/localhost/udp/%u/quic-v1", listening.port);
+    snprintf(text, sizeof(text), "/dns4/localhost/udp/%u/quic-v1", listening.netaddr.port);
     struct multiaddr address;
     assert_int_equal(multiaddr_parse(bytes_of_string(text), &address), 0);
     (void)connect_to(&client, &server, &address);
@@ -172,11 +210,10 @@ static void by_name(void **state) {
 }
 
 /* ICMP says at once that nobody is there. */
-static void nobody_there(void **state) {
-    (void)state;
+static void nobody_at(const struct host_address *listen, const char *where) {
     struct side gone;
     struct side client;
-    side_start(&gone, NULL, &loopback4);
+    side_start(&gone, NULL, listen);
     struct multiaddr address = address_of(&gone);
     side_stop(&gone);
     side_start(&client, NULL, NULL);
@@ -189,24 +226,35 @@ static void nobody_there(void **state) {
     assert_int_equal(client.answer.error, PLASM_UNREACHABLE);
     assert_in_range(host_now() - begun, 0, 5 * NANOS_SECOND);
 #endif
-    assert_non_null(strstr(client.text, "/ip4/127.0.0.1/udp/"));
+    assert_non_null(strstr(client.text, where));
     side_stop(&client);
 }
 
-static void address_in_use(void **state) {
+static void nobody_there(void **state) {
     (void)state;
+    nobody_at(&loopback4, "/ip4/127.0.0.1/udp/");
+    nobody_at(&tcp4, "/ip4/127.0.0.1/tcp/");
+}
+
+static void in_use(const struct host_address *listen) {
     struct side first;
     struct side second;
-    side_start(&first, NULL, &loopback4);
-    struct netaddr listening;
+    side_start(&first, NULL, listen);
+    struct host_address listening;
     assert_int_equal(host_listening(first.host, &listening, 1), 1);
     struct host_fault fault = {.system_error = 0};
     assert_int_equal(side_try(&second, NULL, &listening, &fault), PLASM_IO);
     assert_int_equal(fault.system_error, EADDRINUSE);
-    assert_true(netaddr_equal(&fault.address, &listening));
+    assert_true(netaddr_equal(&fault.address.netaddr, &listening.netaddr));
     signer_free(second.signer);
     assert_int_equal(second.memory.used, 0);
     side_stop(&first);
+}
+
+static void address_in_use(void **state) {
+    (void)state;
+    in_use(&loopback4);
+    in_use(&tcp4);
 }
 
 /* Two hosts on a loop that is somebody else's, who goes on with it when they are gone. */
@@ -272,6 +320,7 @@ static void waiting_ends(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_ip4),         cmocka_unit_test(by_ip6),
+        cmocka_unit_test(by_tcp),         cmocka_unit_test(what_is_optional),
         cmocka_unit_test(by_name),        cmocka_unit_test(nobody_there),
         cmocka_unit_test(address_in_use), cmocka_unit_test(on_a_shared_loop),
         cmocka_unit_test(into_the_dht),   cmocka_unit_test(waiting_ends),

@@ -233,7 +233,8 @@ static inline bool memory_dials(const struct transport *transport,
     (void)transport;
     struct netaddr remote;
     struct bytes id;
-    return multiaddr_to_quic(address, &remote, &id) == 0;
+    return multiaddr_to_quic(address, &remote, &id) == 0 ||
+           multiaddr_to_tcp(address, &remote, &id) == 0;
 }
 
 static inline int memory_dial(struct transport *transport, const struct multiaddr *address,

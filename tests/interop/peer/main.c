@@ -146,11 +146,10 @@ static int start(struct node *node, const struct options *options, struct signer
                  const char *kad_protocol, const struct log_sink *log) {
     static const char *const protocols[] = {ECHO_PROTOCOL};
     struct multiaddr address;
-    struct netaddr listen;
-    struct bytes id;
+    struct host_address listen;
     int error = multiaddr_parse(bytes_of_string(options->listen), &address);
     if (error == 0) {
-        error = multiaddr_to_quic(&address, &listen, &id);
+        error = host_address_from_multiaddr(&address, &listen);
     }
     if (error != 0) {
         (void)fprintf(stderr, "plasm-peer: --listen %s: %s\n", options->listen,
