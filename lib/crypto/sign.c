@@ -27,6 +27,16 @@ int crypto_init(void) {
     return 0;
 }
 
+bool crypto_has_aes(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_cpu_supports("aes") != 0;
+#elif defined(__ARM_FEATURE_AES) || defined(__ARM_FEATURE_CRYPTO) || defined(__APPLE__)
+    return true;
+#else
+    return false;
+#endif
+}
+
 void ed25519_from_seed(struct ed25519_secret *secret, const uint8_t seed[ED25519_SEED_SIZE]) {
     uint8_t expanded[crypto_sign_SECRETKEYBYTES];
     memmove(secret->seed, seed, ED25519_SEED_SIZE);

@@ -40,6 +40,8 @@ MUST_CHECK int spki_verify(struct bytes spki, struct bytes message, struct bytes
 /* Bytes from the operating system, for seeds: only host/ and key generation call this.
  * Never fails to give bytes; ends the process where the system has none. */
 void crypto_system_random(struct span room);
+/* The processor has instructions for AES. */
+bool crypto_has_aes(void);
 /* Overwrites secrets; not optimised away. */
 void crypto_wipe(void *secret, size_t size);
 /* Equal in constant time. */

@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
+#include "identity/certificate_cache.h"
 #include "identity/certificate_testing.h"
-#include "proto/quic/certificate_cache.h"
 
 static struct bytes der_of(const struct certificate *certificate) {
     return bytes_of(certificate->der, certificate->der_size);

@@ -1,5 +1,5 @@
 /* Remembering good certificates. */
-#include "proto/quic/certificate_cache.h"
+#include "identity/certificate_cache.h"
 
 #include "crypto/hash.h"
 

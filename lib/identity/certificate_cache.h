@@ -1,7 +1,7 @@
 /* Certificates that were found good lately: peers come back with the same one, and checking its two
  * signatures is most of what a handshake costs. Whether it is in its time is looked at again. */
-#ifndef QUIC_CERTIFICATE_CACHE_H
-#define QUIC_CERTIFICATE_CACHE_H
+#ifndef IDENTITY_CERTIFICATE_CACHE_H
+#define IDENTITY_CERTIFICATE_CACHE_H
 
 #include "identity/certificate.h"
 #include "util/list.h"

@@ -1,0 +1,246 @@
+/* TLS between two ends: muxers, splits, who is expected, bad certificates and bytes, goodbyes. */
+#include "proto/tls/tls.h"
+
+#include "proto/tls/pair_testing.h"
+
+static const char *const yamux[] = {"/yamux/1.0.0"};
+static const char *const mplex_yamux[] = {"/mplex/6.7.0", "/yamux/1.0.0"};
+
+static struct pair_end a;
+static struct pair_end b;
+static struct memory memory;
+static struct memory identities;
+
+static struct tls_config config_of(struct pair_end *end, bool initiator) {
+    return (struct tls_config){.initiator = initiator,
+                               .identity = end->identity,
+                               .muxers = yamux,
+                               .muxer_count = 1,
+                               .unix_seconds = PAIR_NOW,
+                               .memory = &memory};
+}
+
+static void connect_pair(struct tls_config from, struct tls_config to, size_t step) {
+    pair_end_clear(&a);
+    pair_end_clear(&b);
+    assert_int_equal(tls_new(&from, &a.tls), 0);
+    assert_int_equal(tls_new(&to, &b.tls), 0);
+    pair_shake(&a, &b, step);
+}
+
+static void end(void) {
+    tls_free(a.tls);
+    tls_free(b.tls);
+    assert_int_equal(memory.used, 0);
+}
+
+static struct bytes sealed(struct pair_end *from, const struct bytes *pieces, size_t count) {
+    static uint8_t room[PAIR_ROOM_SIZE];
+    size_t taken;
+    size_t size = tls_seal(from->tls, pieces, count, test_span(room, sizeof(room)), &taken);
+    return bytes_of(room, size);
+}
+
+static void shakes_at_every_step(void **state) {
+    (void)state;
+    for (size_t step = 1; step < 1500; step += step < 40 ? 1 : 97) {
+        connect_pair(config_of(&a, true), config_of(&b, false), step);
+        assert_true(a.ready && b.ready);
+        assert_true(peer_id_equal(&a.remote, &b.peer_id));
+        assert_true(peer_id_equal(&b.remote, &a.peer_id));
+        assert_string_equal(a.muxer, yamux[0]);
+        assert_string_equal(b.muxer, yamux[0]);
+        struct bytes pieces[] = {BYTES_LITERAL("over "), bytes_of(NULL, 0), BYTES_LITERAL("here")};
+        pair_hand_over(&b, sealed(&a, pieces, 3), step);
+        assert_bytes_equal(bytes_of(b.data, b.data_size), BYTES_LITERAL("over here"));
+        pair_hand_over(&a, sealed(&b, pieces, 1), step);
+        assert_bytes_equal(bytes_of(a.data, a.data_size), BYTES_LITERAL("over "));
+        tls_close(a.tls);
+        pair_shake(&a, &b, step);
+        assert_true(b.ended && !a.ended);
+        assert_int_equal(sealed(&a, pieces, 1).size, 0);
+        pair_hand_over(&a, sealed(&b, pieces, 3), step); /* the other direction goes on */
+        assert_bytes_equal(bytes_of(a.data, a.data_size), BYTES_LITERAL("over over here"));
+        end();
+    }
+}
+
+static void carries_much_in_pieces(void **state) {
+    (void)state;
+    static uint8_t plain[200000];
+    uint64_t seed = 5;
+    for (size_t i = 0; i < sizeof(plain); i++) {
+        plain[i] = (uint8_t)test_random(&seed);
+    }
+    connect_pair(config_of(&a, true), config_of(&b, false), 1000);
+    for (size_t step = 997; step < sizeof(plain) * 2; step *= 3) {
+        struct bytes pieces[] = {bytes_of(plain, 12), bytes_of(plain + 12, 65536),
+                                 bytes_of(plain + 65548, 12),
+                                 bytes_of(plain + 65560, sizeof(plain) - 65560)};
+        size_t taken;
+        uint8_t small[86];
+        assert_int_equal(tls_seal(a.tls, pieces, 4, test_span(small, sizeof(small)), &taken), 0);
+        assert_int_equal(taken, 0);
+        b.data_size = 0;
+        pair_hand_over(&b, sealed(&a, pieces, 4), step);
+        assert_bytes_equal(bytes_of(b.data, b.data_size), BYTES_ARRAY(plain));
+    }
+    end();
+}
+
+static void agrees_on_muxers(void **state) {
+    (void)state;
+    const struct {
+        const char *const *ours;
+        size_t our_count;
+        const char *const *theirs;
+        size_t their_count;
+        const char *muxer;
+    } cases[] = {
+        {yamux, 1, mplex_yamux, 2, "/yamux/1.0.0"},
+        {yamux, 1, NULL, 0, NULL},
+        {NULL, 0, yamux, 1, NULL},
+        {mplex_yamux, 1, yamux, 1, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct tls_config from = config_of(&a, true);
+        struct tls_config to = config_of(&b, false);
+        from.muxers = cases[i].ours;
+        from.muxer_count = cases[i].our_count;
+        to.muxers = cases[i].theirs;
+        to.muxer_count = cases[i].their_count;
+        connect_pair(from, to, 1000);
+        assert_true(a.ready && b.ready);
+        if (cases[i].muxer == NULL) {
+            assert_null(a.muxer);
+            assert_null(b.muxer);
+        } else {
+            assert_string_equal(a.muxer, cases[i].muxer);
+            assert_string_equal(b.muxer, cases[i].muxer);
+        }
+        end();
+    }
+}
+
+static void insists_on_the_expected_peer(void **state) {
+    (void)state;
+    struct tls_config from = config_of(&a, true);
+    struct tls_config to = config_of(&b, false);
+    from.expected = &a.peer_id;
+    connect_pair(from, to, 1000);
+    assert_false(a.ready || b.ready);
+    assert_int_equal(a.error, PLASM_UNTRUSTED);
+    assert_non_null(strstr(a.text, ", not "));
+    assert_int_equal(b.error, PLASM_REFUSED);
+    end();
+    from.expected = &b.peer_id;
+    to.expected = &b.peer_id;
+    connect_pair(from, to, 1000);
+    assert_true(a.ready); /* an initiator is, before the other side has judged */
+    assert_int_equal(a.error, PLASM_REFUSED);
+    assert_false(b.ready);
+    assert_int_equal(b.error, PLASM_UNTRUSTED);
+    end();
+}
+
+static void refuses_an_expired_certificate(void **state) {
+    (void)state;
+    struct tls_config from = config_of(&a, true);
+    from.unix_seconds = PAIR_NOW + INT64_C(101) * 365 * 86400;
+    connect_pair(from, config_of(&b, false), 1000);
+    assert_false(a.ready || b.ready);
+    assert_int_equal(a.error, PLASM_EXPIRED);
+    assert_int_equal(b.error, PLASM_REFUSED);
+    end();
+}
+
+static void refuses_changed_data_and_plain_text(void **state) {
+    (void)state;
+    struct bytes hello = BYTES_LITERAL("hello");
+    for (size_t at = 0; at < 5 + TLS_OVERHEAD; at++) {
+        connect_pair(config_of(&a, true), config_of(&b, false), 1000);
+        struct bytes wire = sealed(&a, &hello, 1);
+        assert_int_equal(wire.size, 5 + TLS_OVERHEAD);
+        uint8_t copy[5 + TLS_OVERHEAD];
+        memcpy(copy, wire.data, sizeof(copy));
+        copy[at] ^= 1;
+        pair_hand_over(&b, BYTES_ARRAY(copy), 3);
+        if (at < 3) { /* GnuTLS takes type and version of a sealed record for what they must be */
+            assert_true(b.error != 0 || bytes_equal(bytes_of(b.data, b.data_size), hello));
+        } else {
+            assert_int_equal(b.data_size, 0);
+        }
+        pair_hand_over(&b, BYTES_ARRAY(copy), 3);
+        if (at != 3 && at != 4) { /* a longer record just is not there yet */
+            assert_int_not_equal(b.error, 0);
+        }
+        end();
+    }
+    for (unsigned initiator = 0; initiator < 2; initiator++) {
+        struct tls_config config = config_of(&b, initiator == 1);
+        pair_end_clear(&b);
+        a.tls = NULL;
+        assert_int_equal(tls_new(&config, &b.tls), 0);
+        pair_hand_over(&b, BYTES_LITERAL("GET / HTTP/1.1\r\nHost: nowhere.example\r\n\r\n"), 5);
+        assert_int_not_equal(b.error, 0);
+        end();
+    }
+}
+
+static void refuses_a_replay(void **state) {
+    (void)state;
+    struct bytes hello = BYTES_LITERAL("hello");
+    connect_pair(config_of(&a, true), config_of(&b, false), 1000);
+    struct bytes wire = sealed(&a, &hello, 1);
+    pair_hand_over(&b, wire, 100);
+    pair_hand_over(&b, wire, 100);
+    assert_int_equal(b.data_size, 5);
+    assert_int_not_equal(b.error, 0);
+    end();
+}
+
+static void survives_failing_memory(void **state) {
+    (void)state;
+    bool failed = true;
+    for (size_t n = 0; failed; n++) {
+        struct memory_failing failing;
+        memory_failing_init(&failing, n, false);
+        struct tls_config from = config_of(&a, true);
+        struct tls_config to = config_of(&b, false);
+        from.memory = to.memory = &failing.memory;
+        pair_end_clear(&a);
+        pair_end_clear(&b);
+        if (tls_new(&from, &a.tls) == 0 && tls_new(&to, &b.tls) == 0) {
+            pair_shake(&a, &b, 700);
+            assert_true((a.ready && b.ready && a.error == 0) || a.error != 0 || b.error != 0);
+        }
+        failed = failing.failed;
+        tls_free(a.tls);
+        tls_free(b.tls);
+        assert_int_equal(failing.memory.used, 0);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shakes_at_every_step),
+        cmocka_unit_test(carries_much_in_pieces),
+        cmocka_unit_test(agrees_on_muxers),
+        cmocka_unit_test(insists_on_the_expected_peer),
+        cmocka_unit_test(refuses_an_expired_certificate),
+        cmocka_unit_test(refuses_changed_data_and_plain_text),
+        cmocka_unit_test(refuses_a_replay),
+        cmocka_unit_test(survives_failing_memory),
+    };
+    if (crypto_init() != 0) {
+        return 1;
+    }
+    memory_init(&memory, SIZE_MAX);
+    memory_init(&identities, SIZE_MAX);
+    pair_end_identity(&a, 1, &identities);
+    pair_end_identity(&b, 2, &identities);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    tls_identity_free(a.identity);
+    tls_identity_free(b.identity);
+    return identities.used == 0 ? failed : 1;
+}
