@@ -719,7 +719,9 @@ void autonat_ended(struct peer_stream *stream, int error) {
         return;
     }
     if (stream->service == SERVICE_AUTONAT_BACK) {
-        told(stream, stream->request == 1);
+        /* go-libp2p resets the stream as soon as it has answered, which may overtake the answer. A
+         * reset for a nonce it does not know looks the same: then it will not believe us anyway. */
+        told(stream, stream->request == 1 || error == PLASM_RESET);
     } else if (stream->inbound) {
         struct job *job = job_of(stream);
         stream->user = NULL;

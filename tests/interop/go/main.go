@@ -115,6 +115,8 @@ type request struct {
 	Parallel int             `json:"parallel"`
 	WaitMS   int             `json:"wait_ms"`
 	Timeout  int             `json:"timeout_ms"`
+	Version  int             `json:"version"`
+	Addrs    []string        `json:"addrs"`
 }
 
 type answer map[string]any
@@ -154,6 +156,8 @@ func (node *node) dispatch(ctx context.Context, req *request) (answer, error) {
 		"provide":        node.provide,
 		"find_providers": node.findProviders,
 		"find_peer":      node.findPeer,
+		"autonat":        node.askAutonat,
+		"serve_autonat":  node.serveAutonat,
 		"put_value":      node.putValue,
 		"get_value":      node.getValue,
 		"routing_table":  node.routingTable,

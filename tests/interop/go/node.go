@@ -41,6 +41,7 @@ type node struct {
 	hostile hostileServers
 	held    held
 	relay   *relay.Relay
+	autonat *autonatService
 }
 
 // interopValidator takes every value under /interop/ but those that ask to be refused, and
@@ -124,6 +125,9 @@ func (node *node) close() {
 	node.held.close()
 	if node.relay != nil {
 		node.relay.Close()
+	}
+	if node.autonat != nil {
+		node.autonat.close()
 	}
 	node.dht.Close()
 	node.host.Close()

@@ -68,6 +68,7 @@ struct command {
 extern const struct command commands_connection[]; /* end with a nameless one */
 extern const struct command commands_stream[];
 extern const struct command commands_kad[];
+extern const struct command commands_reachability[];
 extern const struct command commands_relay[];
 
 /* request.c */

@@ -9,7 +9,7 @@
 
 static const struct command *find_command(const char *name) {
     const struct command *const tables[] = {commands_connection, commands_stream, commands_kad,
-                                            commands_relay};
+                                            commands_relay, commands_reachability};
     for (size_t i = 0; i < ARRAY_SIZE(tables); i++) {
         for (const struct command *command = tables[i]; command->name != NULL; command++) {
             if (strcmp(command->name, name) == 0) {
