@@ -1,19 +1,28 @@
-/* Writing log lines, one write a line. */
+/* Writing log lines: each at once, or those of one turn of the loop together. */
 #include "plasmd/log.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 /* A line holds a text whose every byte was escaped, and its frame. */
 #define LINE_SIZE (6 * LOG_TEXT_MAX + 256)
 
+#define HELD_SIZE 16384
+static_assert(HELD_SIZE >= LINE_SIZE, "a line must fit");
+
+static bool holds;
+static size_t held_size;
+static char held[HELD_SIZE];
+
 static enum log_format log_format = LOG_FORMAT_TEXT;
 static const char *const level_names[] = {"ERROR", "WARN", "INFO", "DEBUG"};
 
-static void write_line(const char *line, size_t size) {
+static void write_all(const char *line, size_t size) {
     while (size > 0) {
         ssize_t written = write(STDERR_FILENO, line, size);
         if (written <= 0) {
@@ -21,6 +30,27 @@ static void write_line(const char *line, size_t size) {
         }
         line += written;
         size -= (size_t)written;
+    }
+}
+
+void daemon_log_flush(void) {
+    write_all(held, held_size);
+    held_size = 0;
+}
+
+void daemon_log_hold(bool hold) {
+    daemon_log_flush();
+    holds = hold;
+}
+
+static void write_line(enum log_level level, const char *line, size_t size) {
+    if (held_size + size > sizeof(held)) {
+        daemon_log_flush();
+    }
+    memcpy(held + held_size, line, size);
+    held_size += size;
+    if (!holds || level <= LOG_LEVEL_WARNING) {
+        daemon_log_flush();
     }
 }
 
@@ -50,7 +80,7 @@ static void write_json(enum log_level level, const char *topic, const char *text
                         "{\"time\":\"%s.%03ldZ\",\"level\":\"%s\",\"topic\":\"%s\","
                         "\"message\":\"%s\"}\n",
                         time_text, now.tv_nsec / 1000000, level_names[level], topic, escaped);
-    write_line(line, size > 0 ? (size_t)size : 0);
+    write_line(level, line, size > 0 ? (size_t)size : 0);
 }
 
 static void write_event(void *context, enum log_level level, const char *topic, const char *text) {
@@ -63,7 +93,7 @@ static void write_event(void *context, enum log_level level, const char *topic, 
     bool own = topic[0] == '\0';
     int size = snprintf(line, sizeof(line), "%s plasmd: %s%s%s\n", level_names[level], topic,
                         own ? "" : ": ", text);
-    write_line(line, size > 0 ? (size_t)size : 0);
+    write_line(level, line, size > 0 ? (size_t)size : 0);
 }
 
 static struct log_sink sink = {.write = write_event, .level = LOG_LEVEL_INFO};

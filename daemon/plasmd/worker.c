@@ -163,6 +163,12 @@ static void on_alarm(void *context) {
     }
 }
 
+/* One write for what a turn of the loop has to say, instead of one a line. */
+static void on_log_prepare(uv_prepare_t *prepare) {
+    (void)prepare;
+    daemon_log_flush();
+}
+
 static void on_prepare(uv_prepare_t *prepare) {
     struct worker *worker = CONTAINER_OF(prepare, struct worker, prepare);
     alarm_set(&worker->alarm,
@@ -398,6 +404,9 @@ static bool start_loop(struct worker *worker) {
     if (uv_loop_init(&worker->loop) != 0 ||
         alarm_init(&worker->alarm, &worker->loop, on_alarm, worker) != 0 ||
         uv_prepare_init(&worker->loop, &worker->prepare) != 0 ||
+        /* The first that is started is the last to be called: after the host's. */
+        uv_prepare_init(&worker->loop, &worker->log_prepare) != 0 ||
+        uv_prepare_start(&worker->log_prepare, on_log_prepare) != 0 ||
         uv_timer_init(&worker->loop, &worker->publish_timer) != 0 ||
         uv_timer_init(&worker->loop, &worker->restart_timer) != 0) {
         return complain("event loop", "cannot be made");
@@ -469,7 +478,9 @@ int worker_run(const struct config *config) {
         (void)uv_timer_start(&worker->publish_timer, on_publish, PUBLISH_INTERVAL_MS,
                              PUBLISH_INTERVAL_MS);
         notify("READY=1");
+        daemon_log_hold(true);
         (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
+        daemon_log_hold(false);
         daemon_log(LOG_LEVEL_INFO, "Stopped");
     }
     stop(worker);

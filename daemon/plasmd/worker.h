@@ -32,6 +32,7 @@ struct worker {
     uv_poll_t runner_poll;
     struct alarm alarm; /* jobs' and the runner's deadlines */
     uv_prepare_t prepare;
+    uv_prepare_t log_prepare;
     uv_timer_t publish_timer;
     uv_timer_t restart_timer; /* of plasm-run */
     uv_signal_t signals[2];
