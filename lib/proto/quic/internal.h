@@ -5,8 +5,8 @@
 #include <gnutls/gnutls.h>
 
 #include "crypto/random.h"
-#include "proto/quic/bucket.h"
 #include "identity/certificate_cache.h"
+#include "proto/quic/bucket.h"
 #include "proto/quic/frames.h"
 #include "proto/quic/ngtcp2_compat.h"
 #include "proto/quic/path.h"
