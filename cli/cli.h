@@ -52,6 +52,7 @@ struct cli_options {
     const char *request_json;
     bool json;
     bool trace;
+    bool no_mdns;
     int argument_count;
     char **arguments;
 };

@@ -29,6 +29,9 @@ int cli_client(const struct cli_options *options, struct plasm_client **ret_clie
     if (options->state_dir != NULL) {
         (void)json_object_set_new(settings, "state_dir", json_string(options->state_dir));
     }
+    if (options->no_mdns) {
+        (void)json_object_set_new(settings, "mdns", json_false());
+    }
     if (options->trace) {
         (void)json_object_set_new(settings, "trace", json_true());
     }

@@ -59,7 +59,8 @@ static const struct option_row rows[] = {
     {"up", KIND_TEXT, TAKES_PERF, AT(up), "BYTES", "to send; K, M, G may follow; default 64M"},
     {"down", KIND_TEXT, TAKES_PERF, AT(down), "BYTES", "to receive, likewise"},
     {"bootstrap", KIND_LIST, TAKES_BOOTSTRAP, AT(bootstrap), "NODE",
-     "a node to begin with; repeatable; default PLASM_BOOTSTRAP, then remembered ones"},
+     "a node to begin with; repeatable; default PLASM_BOOTSTRAP, then remembered ones and "
+     "those on the local network"},
     {"identity", KIND_TEXT, TAKES_BOOTSTRAP, AT(identity), "FILE",
      "be who this key says, made when missing; default: a fresh key"},
     {"state-dir", KIND_TEXT, TAKES_BOOTSTRAP, AT(state_dir), "DIR",
@@ -68,6 +69,8 @@ static const struct option_row rows[] = {
      "options of the library's client (plasm.h), for programs"},
     {"request-json", KIND_TEXT, TAKES_JOB | TAKES_QUERY, AT(request_json), "JSON",
      "the request as the library takes it (plasm.h), for programs"},
+    {"no-mdns", KIND_FLAG, TAKES_BOOTSTRAP, AT(no_mdns), NULL,
+     "do not look for workers on the local network"},
     {"trace", KIND_FLAG, TAKES_BOOTSTRAP, AT(trace), NULL, "protocol events on standard error"},
     {"json", KIND_FLAG, TAKES_ALWAYS, AT(json), NULL, "JSON lines instead of text"},
 };

@@ -28,6 +28,7 @@ struct config {
     char print_addresses[CONFIG_PATH_SIZE]; /* command line only */
     bool ephemeral;
     bool perf;
+    bool mdns;
     enum log_format log_format;
     enum log_level log_level;
 

@@ -54,6 +54,10 @@ static void a_file_sets_values(void **state) {
     assert_int_equal(config.memory_bytes, UINT64_C(1) << 30);
     assert_int_equal(config.wall_ms, 5);
     assert_true(config.isolation_per_job);
+    assert_true(config.mdns);
+    assert_true(config_set(&config, "node", "mdns", "off", fault));
+    assert_false(config.mdns);
+    assert_false(config_set(&config, "node", "mdns", "maybe", fault));
     assert_int_equal(config.log_format, LOG_FORMAT_JSON);
     assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
 }

@@ -23,6 +23,7 @@ static const char usage[] =
     "  --config FILE            default /etc/plasm/plasmd.conf, which may be missing\n"
     "  --listen MULTIADDR       repeatable; default /ip4/0.0.0.0/udp/4001/quic-v1 and IPv6's\n"
     "  --bootstrap ADDRESS      repeatable: multiaddr or host[:port] of a node to join through\n"
+    "  --mdns on|off            announce on the local network and find others there; default on\n"
     "  --state-dir DIR          default /var/lib/plasm\n"
     "  --ephemeral              a new identity, kept nowhere\n"
     "  --log-format text|json\n"
@@ -37,6 +38,7 @@ enum option_value {
     OPTION_CONFIG = 256,
     OPTION_LISTEN,
     OPTION_BOOTSTRAP,
+    OPTION_MDNS,
     OPTION_STATE_DIR,
     OPTION_EPHEMERAL,
     OPTION_LOG_FORMAT,
@@ -51,6 +53,7 @@ static const struct option options[] = {
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"bootstrap", required_argument, NULL, OPTION_BOOTSTRAP},
+    {"mdns", required_argument, NULL, OPTION_MDNS},
     {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
     {"ephemeral", no_argument, NULL, OPTION_EPHEMERAL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
@@ -67,7 +70,7 @@ static const char *const settings[][3] = {
     {"listen", "node", "listen"},       {"bootstrap", "node", "bootstrap"},
     {"state-dir", "node", "state_dir"}, {"ephemeral", "node", "ephemeral"},
     {"log-format", "log", "format"},    {"log-level", "log", "level"},
-    {"runner", "node", "runner"},
+    {"runner", "node", "runner"},       {"mdns", "node", "mdns"},
 };
 
 static int refuse(const char *text) {

@@ -122,7 +122,8 @@ static void on_event(void *context, const struct peer_event *event) {
         announce_event(worker, event);
         break;
     case PEER_EVENT_CONNECT_FAILED:
-        daemon_log(LOG_LEVEL_INFO, "kad: bootstrap: %.*s", (int)event->data.size,
+        daemon_log(LOG_LEVEL_INFO, "%s: %.*s",
+                   event->count == PEER_NEARBY ? "mdns" : "kad: bootstrap", (int)event->data.size,
                    (const char *)event->data.data);
         break;
     default:
@@ -369,6 +370,23 @@ static bool print_addresses(const struct worker *worker) {
     return true;
 }
 
+/* A worker without it still works. */
+static void start_mdns(struct worker *worker) {
+    size_t networks = 0;
+    if (!worker->config->mdns) {
+        return;
+    }
+    if (host_mdns_start(worker->host) != 0) {
+        daemon_log(LOG_LEVEL_WARNING, "mdns: not on the local network: %s", strerror(errno));
+        return;
+    }
+    (void)host_mdns_peers(worker->host, &networks);
+    if (networks > 0) {
+        daemon_log(LOG_LEVEL_INFO, "mdns: announced on %zu local network%s", networks,
+                   networks == 1 ? "" : "s");
+    }
+}
+
 static bool go_public(struct worker *worker) {
     const struct config *config = worker->config;
     struct host_address listening[HOST_LISTENING_MAX];
@@ -397,6 +415,7 @@ static bool go_public(struct worker *worker) {
     daemon_log(LOG_LEVEL_INFO, "kad: bootstrap from %zu addresses", config->bootstrap_count);
     peer_bootstrap(host_peer(worker->host), config->bootstrap, config->bootstrap_count, host_now());
     announce_start(worker);
+    start_mdns(worker);
     return print_addresses(worker);
 }
 

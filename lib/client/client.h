@@ -13,7 +13,9 @@
 
 #define CLIENT_TIMEOUT_MS_DEFAULT   30000
 #define DISCOVER_TIMEOUT_MS_DEFAULT 4000
-#define CLIENT_MEMORY_MAX           ((size_t)2 * 1024 * 1024 * 1024)
+/* Workers on the local network answer within 120 ms; a lost question is repeated after a second. */
+#define NEARBY_TIMEOUT    (2500 * NANOS_MILLISECOND)
+#define CLIENT_MEMORY_MAX ((size_t)2 * 1024 * 1024 * 1024)
 
 /* No peer's request: waits for the connection to be identified. */
 #define WAIT_IDENTIFIED UINT64_MAX
@@ -44,6 +46,8 @@ struct plasm_client {
     int64_t timeout_ms;
     size_t bootstrap_count;
     struct multiaddr bootstrap[PEER_BOOTSTRAP_MAX]; /* as given */
+    bool mdns; /* look on the local network, when somebody is looked for */
+    bool looked_nearby;
     struct client_wait wait;
     atomic_bool interrupted;
     char *text; /* the last JSON given */
@@ -93,6 +97,8 @@ void client_trust(struct plasm_client *client, const struct multiaddr *address,
                   const struct peer_id *id);
 /* What was to be said so far, a new reference; forgets it. */
 json_t *client_take_warnings(struct plasm_client *client);
+/* Somebody is looked for: from now on on the local network, too, where that is wanted. */
+void client_look_nearby(struct plasm_client *client);
 /* Notes a connection's address for the next run. */
 void client_remember(struct plasm_client *client, const struct peer_connection *connection);
 /* Discovery with the given query, for submit without a node too. */

@@ -86,7 +86,8 @@ static int add_bootstrap(struct plasm_client *client, struct bytes text) {
     return 0;
 }
 
-/* The caller's addresses; else PLASM_BOOTSTRAP's; else those of earlier runs. */
+/* The caller's addresses; else PLASM_BOOTSTRAP's; else those of earlier runs, and whoever is on the
+ * local network. */
 static int collect_bootstrap(struct plasm_client *client, const json_t *options) {
     const json_t *list = json_object_get(options, "bootstrap");
     if (list != NULL && !json_is_null(list) && !json_is_array(list)) {
@@ -108,6 +109,9 @@ static int collect_bootstrap(struct plasm_client *client, const json_t *options)
             rest = bytes_slice(rest, size + 1, rest.size);
         }
     }
+    const json_t *mdns = json_object_get(options, "mdns");
+    client->mdns =
+        mdns != NULL && !json_is_null(mdns) ? json_is_true(mdns) : client->bootstrap_count == 0;
     if (error == 0 && client->bootstrap_count == 0) {
         client->bootstrap_count = client->state.peer_count;
         memcpy(client->bootstrap, client->state.peers,

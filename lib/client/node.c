@@ -273,11 +273,19 @@ static bool discovered(const void *context) {
     return core_discover_done(((const struct plasm_client *)context)->core);
 }
 
+void client_look_nearby(struct plasm_client *client) {
+    if (client->mdns && !client->looked_nearby && host_mdns_start(client->host) == 0) {
+        client->looked_nearby = true;
+        core_expect_nearby(client->core, nanos_add(host_now(), NEARBY_TIMEOUT));
+    }
+}
+
 int client_discover(struct plasm_client *client, const struct capability_query *query,
                     size_t count_max, nanos timeout, nanos settle) {
     nanos now = host_now();
     struct core_discovery_options options = {
         .query = *query, .count_max = count_max, .timeout = timeout, .settle = settle};
+    client_look_nearby(client);
     core_discover(client->core, &options, now);
     return client_run(client, discovered, client, nanos_add(now, nanos_add(timeout, timeout)));
 }
@@ -392,10 +400,13 @@ int plasm_discover(struct plasm_client *client, const char *query_json, const ch
                                  ret_json);
         if (error == 0 && !found) {
             error = client_fail(PLASM_NOT_FOUND,
-                                client->bootstrap_count == 0
-                                    ? "no worker was found: nobody to ask. Name a node with "
-                                      "--bootstrap or PLASM_BOOTSTRAP"
-                                    : "no worker was found");
+                                client->bootstrap_count > 0 ? "no worker was found"
+                                : client->looked_nearby
+                                    ? "no worker was found: nobody to ask, and nobody on the local "
+                                      "network answered. Name a node with --bootstrap or "
+                                      "PLASM_BOOTSTRAP"
+                                    : "no worker was found: nobody to ask. Name a node with "
+                                      "--bootstrap or PLASM_BOOTSTRAP");
         }
     }
     json_decref(options);

@@ -134,11 +134,17 @@ static int choose_node(struct plasm_client *client, const json_t *options,
         submission->node = id->size > 0 ? id : NULL;
         submission->addresses = address;
         submission->address_count = address->size > 0;
+        if (error == 0 && address->size == 0) {
+            client_look_nearby(client);
+        }
         return error;
     }
     struct capability_query query = {.arch = submission->manifest.arch,
                                      .runtime = submission->manifest.runtime,
                                      .profile = job_profile_name(submission->manifest.profile)};
+    if (error == 0 && core_next_match(client->core, &query, NULL) == NULL) {
+        client_look_nearby(client);
+    }
     if (error == 0 && may_wait && core_next_match(client->core, &query, NULL) == NULL) {
         error =
             client_discover(client, &query, 1, DISCOVER_TIMEOUT_MS_DEFAULT * NANOS_MILLISECOND, 0);

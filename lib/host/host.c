@@ -10,6 +10,7 @@
 #include "host/dns.h"
 #include "host/interface_watch.h"
 #include "host/interfaces.h"
+#include "host/mdns.h"
 #include "host/udp.h"
 #include "identity/envelope.h"
 #include "peer/pipe_noise.h"
@@ -63,6 +64,7 @@ struct host {
     uv_prepare_t prepare;
     uv_async_t wake;
     struct dns *dns;
+    struct mdns_service *mdns; /* NULL: not started */
     struct buffer envelope;
     bool has_handles;
     bool draining;
@@ -618,6 +620,8 @@ void host_free(struct host *host) {
     dns_free(host->dns);
     interface_watch_free(host->watch);
     host->watch = NULL;
+    mdns_service_free(host->mdns);
+    host->mdns = NULL;
     buffer_done(&host->envelope);
     bool own = host->loop == &host->own_loop;
     if (host->has_handles) {
@@ -657,6 +661,39 @@ size_t host_listening(const struct host *host, struct host_address *ret_addresse
     return count;
 }
 
+static void on_found(void *context, const struct peer_id *id, const struct multiaddr *addresses,
+                     size_t count) {
+    struct host *host = context;
+    peer_discovered(host->peer, id, addresses, count, host_now());
+}
+
+int host_mdns_start(struct host *host) {
+    if (host->mdns != NULL) {
+        mdns_service_search(host->mdns, true);
+        return 0;
+    }
+    struct multiaddr listening[HOST_SOCKETS_MAX];
+    struct mdns_service_config config = {.loop = host->loop,
+                                         .memory = host->config.memory,
+                                         .log = host->config.log,
+                                         .listening = listening,
+                                         .on_found = on_found,
+                                         .context = host};
+    peer_id_from_key(signer_public_key(host->config.signer), &config.id);
+    struct netaddr bound[HOST_SOCKETS_MAX];
+    size_t count =
+        host->config.listen_count > 0 ? host_listening(host, bound, HOST_SOCKETS_MAX) : 0;
+    for (size_t i = 0; i < count; i++) {
+        multiaddr_from_quic(&bound[i], &listening[config.listening_count++]);
+    }
+    return mdns_service_new(&config, &host->mdns);
+}
+
+size_t host_mdns_peers(const struct host *host, size_t *ret_interfaces) {
+    *ret_interfaces = host->mdns != NULL ? mdns_service_interfaces(host->mdns) : 0;
+    return host->mdns != NULL ? mdns_service_peers(host->mdns) : 0;
+}
+
 /* Tells the peer's address book where this machine listens. */
 static void tell_interfaces(struct host *host) {
     struct host_address listening[HOST_LISTENING_MAX];
@@ -687,6 +724,9 @@ static void on_interfaces(void *context) {
     if (host->published) {
         peer_network_changed(host->peer, now);
         tell_interfaces(host);
+    }
+    if (host->mdns != NULL) {
+        mdns_service_refresh(host->mdns);
     }
 }
 

@@ -80,6 +80,13 @@ void host_wait(struct host *host, nanos deadline);
  * or a signal handler. */
 void host_wake(struct host *host);
 
+/* Begins to announce us on the local networks we listen on (mDNS), and to look there for others,
+ * who are then dialled. Where it runs already, looks anew. PLASM_IO (errno), PLASM_NO_MEMORY. */
+MUST_CHECK int host_mdns_start(struct host *host);
+/* Peers on the local networks now and, in *ret_interfaces, networks; both 0 when it does not run.
+ */
+size_t host_mdns_peers(const struct host *host, size_t *ret_interfaces);
+
 /* The bound addresses, with real port numbers; how many. */
 size_t host_listening(const struct host *host, struct host_address *ret_addresses,
                       size_t count_max);

@@ -64,6 +64,8 @@ PLASM_API const char *plasm_error_message(int error);
  *                  $XDG_STATE_HOME/plasm or ~/.local/state/plasm
  *   "identity"     file with a private key; default is a fresh, anonymous key
  *   "kad_protocol" the DHT's protocol id, default "/phase/kad/1.0.0"
+ *   "mdns"         true: look for workers on the local network, too; default where no bootstrap is
+ *                  given here or in PLASM_BOOTSTRAP
  *   "timeout_ms"   default deadline of a call, 30000
  *   "trace"        true: protocol events as text on standard error
  * On failure *ret_client is NULL and `plasm_last_error()` explains. */

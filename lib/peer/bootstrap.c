@@ -4,6 +4,8 @@
 
 #define BOOTSTRAP_PAUSE_MIN (1 * NANOS_SECOND)
 #define BOOTSTRAP_PAUSE_MAX (60 * NANOS_SECOND)
+/* Servers in the routing table with which nobody on the local network is needed to begin with. */
+#define NEARBY_ENOUGH KAD_K
 
 void peer_bootstrap(struct peer *peer, const struct multiaddr *addresses, size_t count, nanos now) {
     peer->now = now;
@@ -35,6 +37,24 @@ static bool is_wanted(struct peer *peer, const struct multiaddr *address) {
         return true;
     }
     return !peer_id_equal(&id, &peer->config.id) && peer_connection_to(peer, &id) == NULL;
+}
+
+void peer_discovered(struct peer *peer, const struct peer_id *id, const struct multiaddr *addresses,
+                     size_t count, nanos now) {
+    peer->now = now;
+    if (peer_id_equal(id, &peer->config.id) || peer_connection_to(peer, id) != NULL ||
+        peer_routing_size(peer) >= NEARBY_ENOUGH) {
+        return;
+    }
+    for (size_t i = 0; i < PEER_NEARBY_MAX; i++) {
+        uint64_t *request = &peer->bootstrap.nearby[i];
+        if (*request == 0) {
+            if (peer_connect(peer, id, addresses, count, now, request) != 0) {
+                *request = 0;
+            }
+            return;
+        }
+    }
 }
 
 /* A round: while we know no server, dial everybody who is not being dialled. */
@@ -90,13 +110,16 @@ bool bootstrap_event(struct peer *peer, const struct peer_event *event) {
     if (event->type != PEER_EVENT_CONNECTED && event->type != PEER_EVENT_CONNECT_FAILED) {
         return false;
     }
-    for (size_t i = 0; i < bootstrap->count; i++) {
-        if (bootstrap->requests[i] == event->request) {
-            bootstrap->requests[i] = 0;
+    for (size_t i = 0; i < bootstrap->count + PEER_NEARBY_MAX; i++) {
+        bool listed = i < bootstrap->count;
+        uint64_t *request =
+            listed ? &bootstrap->requests[i] : &bootstrap->nearby[i - bootstrap->count];
+        if (*request == event->request) {
+            *request = 0;
             /* The application sees it with request 0 and the address's place in the list. */
             struct peer_event shown = *event;
             shown.request = 0;
-            shown.count = i;
+            shown.count = listed ? i : PEER_NEARBY;
             (void)peer_emit(peer, &shown);
             return true;
         }
@@ -109,6 +132,12 @@ void bootstrap_free(struct peer *peer) {
     for (size_t i = 0; i < bootstrap->count; i++) {
         if (bootstrap->requests[i] != 0) {
             dial_cancel(peer, bootstrap->requests[i]);
+        }
+    }
+    for (size_t i = 0; i < PEER_NEARBY_MAX; i++) {
+        if (bootstrap->nearby[i] != 0) {
+            dial_cancel(peer, bootstrap->nearby[i]);
+            bootstrap->nearby[i] = 0;
         }
     }
     memory_put(peer->memory, bootstrap->addresses, bootstrap->count * sizeof(struct multiaddr));

@@ -197,6 +197,7 @@ struct bootstrap {
     nanos pause;
     bool done; /* the table has been filled once */
     uint64_t lookup;
+    uint64_t nearby[PEER_NEARBY_MAX]; /* dials of peers on the local network, 0 for none */
 };
 
 struct peer {

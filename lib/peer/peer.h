@@ -35,6 +35,10 @@ extern const struct peer_limits peer_limits_default;
 #define PEER_TRANSPORTS_MAX     8
 #define PEER_PROTOCOLS_MAX      16
 #define PEER_BOOTSTRAP_MAX      32
+/* Peers of the local network dialled at once; and what their events have for a place in the list.
+ */
+#define PEER_NEARBY_MAX 16
+#define PEER_NEARBY     SIZE_MAX
 
 struct peer_config {
     struct peer_id id;
@@ -185,6 +189,11 @@ MUST_CHECK int peer_perf(struct peer *peer, struct peer_connection *connection, 
  * answers; then a lookup of ourselves. PEER_EVENT_BOOTSTRAPPED, also later when it was done anew.
  */
 void peer_bootstrap(struct peer *peer, const struct multiaddr *addresses, size_t count, nanos now);
+/* A peer was found on the local network: dials it unless we know enough servers, or are dialling
+ * enough of such peers. PEER_EVENT_CONNECTED or _CONNECT_FAILED come with request 0 and `count`
+ * PEER_NEARBY; a server among them is one to begin with. */
+void peer_discovered(struct peer *peer, const struct peer_id *id, const struct multiaddr *addresses,
+                     size_t count, nanos now);
 /* Keys are multihashes. Each result is a PEER_EVENT_PROVIDER; PEER_EVENT_LOOKUP_DONE ends it, after
  * `count_max` results at the latest. PLASM_NO_MEMORY, PLASM_LIMIT. */
 MUST_CHECK int peer_find_providers(struct peer *peer, struct bytes key, size_t count_max, nanos now,

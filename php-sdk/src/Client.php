@@ -18,7 +18,7 @@ use PhaseBased\Plasm\Exception\UntrustedException;
  */
 final class Client
 {
-    private const LIBRARY_OPTIONS = ['bootstrap', 'state_dir', 'identity', 'kad_protocol', 'timeout_ms', 'trace'];
+    private const LIBRARY_OPTIONS = ['bootstrap', 'state_dir', 'identity', 'kad_protocol', 'mdns', 'timeout_ms', 'trace'];
     private const DRIVER_OPTIONS = ['driver', 'library', 'command'];
     private const QUERY_OPTIONS = ['arch', 'runtime', 'profile', 'max', 'timeout_ms', 'settle_ms'];
     private const SUBMIT_OPTIONS = [
@@ -34,6 +34,7 @@ final class Client
      *     state_dir?: string,
      *     identity?: string,
      *     kad_protocol?: string,
+     *     mdns?: bool,
      *     timeout_ms?: int,
      *     trace?: bool,
      *     driver?: 'auto'|'ffi'|'process'|Driver,
@@ -41,9 +42,10 @@ final class Client
      *     command?: string
      * } $options
      *   bootstrap: multiaddrs or host[:port] of known nodes, as a list or separated by commas; default
-     *     PLASM_BOOTSTRAP, else the nodes remembered from earlier runs.
+     *     PLASM_BOOTSTRAP, else the nodes remembered from earlier runs and those on the local network.
      *   state_dir: where nodes are remembered; "" remembers nothing; default ~/.local/state/plasm.
      *   identity: file with a private key; default is a fresh key.
+     *   mdns: look for workers on the local network, too; default where there is no bootstrap.
      *   timeout_ms: default deadline of a call, 30000.
      *   trace: protocol events on standard error.
      *   driver: "ffi" (libplasm), "process" (the plasm command), or "auto": the first where it works.

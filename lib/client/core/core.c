@@ -41,6 +41,7 @@ static void serve_waiting_jobs(struct core *core, nanos now) {
 }
 
 void core_handle(struct core *core, const struct peer_event *event, nanos now, int64_t unix_ms) {
+    core->now = now;
     discovery_handle(core, event, now, unix_ms);
     struct list_node *node = list_first(&core->jobs);
     while (node != NULL) {
@@ -58,12 +59,16 @@ nanos core_deadline(const struct core *core) {
         struct core_job *job = CONTAINER_OF(node, struct core_job, node);
         if (job->state < CORE_JOB_ACCEPTED) {
             deadline = nanos_min(deadline, job->deadline);
+            if (job->waits == WAIT_NETWORK && core->now < core->nearby_until) {
+                deadline = nanos_min(deadline, core->nearby_until);
+            }
         }
     }
     return deadline;
 }
 
 void core_expire(struct core *core, nanos now) {
+    core->now = now;
     discovery_expire(core, now);
     serve_waiting_jobs(core, now);
     struct list_node *node = list_first(&core->jobs);

@@ -60,6 +60,8 @@ struct core_discovery_options {
     nanos settle; /* after the first match wait so long for more; NANOS_NEVER: for all there are */
 };
 
+/* Somebody on the local network may be found until then: nobody is given up before. */
+void core_expect_nearby(struct core *core, nanos until);
 /* Begins; a discovery under way is given up. What is known already counts. */
 void core_discover(struct core *core, const struct core_discovery_options *options, nanos now);
 bool core_discover_done(const struct core *core);

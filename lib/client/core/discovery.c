@@ -126,7 +126,8 @@ static void end_discovery(struct core *core) {
 }
 
 bool core_is_cut_off(const struct core *core) {
-    return core->bootstrap_failures >= core->config.bootstrap_count &&
+    return core->now >= core->nearby_until &&
+           core->bootstrap_failures >= core->config.bootstrap_count &&
            peer_connection_count(core->config.peer) == 0;
 }
 
@@ -209,7 +210,12 @@ static void lookup_done(struct core *core, const struct peer_event *event, size_
     ask_shards(core, now);
 }
 
+void core_expect_nearby(struct core *core, nanos until) {
+    core->nearby_until = until;
+}
+
 void core_discover(struct core *core, const struct core_discovery_options *options, nanos now) {
+    core->now = now;
     end_discovery(core);
     forget_candidates(core);
     core->discovery = (struct core_discovery){.active = true,
@@ -326,7 +332,7 @@ static void take_failure(struct core *core, const struct peer_event *event) {
         candidate->settled = true;
         note_failure(core, event->data);
     } else if (event->request == 0) {
-        core->bootstrap_failures++;
+        core->bootstrap_failures += event->count != PEER_NEARBY;
         note_failure(core, event->data);
     }
 }
@@ -380,6 +386,9 @@ nanos discovery_deadline(const struct core *core) {
         return NANOS_NEVER;
     }
     nanos deadline = nanos_min(discovery->deadline, discovery->settled_at);
+    if (core->now < core->nearby_until) {
+        deadline = nanos_min(deadline, core->nearby_until);
+    }
     for (struct list_node *node = list_first(&core->candidates); node != NULL;
          node = list_next(&core->candidates, node)) {
         struct core_candidate *candidate = CONTAINER_OF(node, struct core_candidate, node);

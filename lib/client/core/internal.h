@@ -40,6 +40,8 @@ struct core {
     struct core_discovery discovery;
     size_t bootstrap_failures; /* addresses that failed since somebody was connected */
     struct buffer tried;
+    nanos now;          /* of the latest call */
+    nanos nearby_until; /* peers on the local network may still turn up; 0: nobody looks */
 };
 
 enum core_wait {
@@ -108,7 +110,8 @@ void discovery_handle(struct core *core, const struct peer_event *event, nanos n
 void discovery_expire(struct core *core, nanos now);
 nanos discovery_deadline(const struct core *core);
 void discovery_free(struct core *core);
-/* Every address to begin with has failed, and nobody is connected. */
+/* Every address to begin with has failed, nobody on the local network turned up in time, and nobody
+ * is connected. */
 bool core_is_cut_off(const struct core *core);
 struct core_node *core_node_get(struct core *core, const struct peer_id *id);
 

@@ -265,7 +265,12 @@ static void fail_cut_off(struct core_job *job, nanos now) {
              size > 0 ? (const char *)tried.data : "");
     bool somebody = job->core->config.bootstrap_count > 0;
     fail(job, somebody ? PLASM_UNREACHABLE : PLASM_NOT_FOUND,
-         somebody ? text : "nobody to ask: name a node with --bootstrap or PLASM_BOOTSTRAP", now);
+         somebody ? text
+         : job->core->nearby_until > 0
+             ? "nobody to ask, and nobody on the local network answered: name a node with "
+               "--bootstrap or PLASM_BOOTSTRAP"
+             : "nobody to ask: name a node with --bootstrap or PLASM_BOOTSTRAP",
+         now);
 }
 
 /* Nobody could be asked so far: as soon as somebody is known, look again. */
@@ -387,6 +392,10 @@ void job_handle(struct core_job *job, const struct peer_event *event, nanos now)
 }
 
 void job_expire(struct core_job *job, nanos now) {
+    if (job->state < CORE_JOB_ACCEPTED && job->waits == WAIT_NETWORK &&
+        core_is_cut_off(job->core)) {
+        fail_cut_off(job, now);
+    }
     if (job->state < CORE_JOB_ACCEPTED && now >= job->deadline) {
         fail(job, PLASM_TIMEOUT, "no worker accepted the job in time", now);
         close_stream(job);
