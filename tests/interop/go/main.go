@@ -29,6 +29,7 @@ func main() {
 	flag.StringVar(&options.listen, "listen", "/ip4/127.0.0.1/udp/0/quic-v1", "listen address")
 	flag.StringVar(&options.prefix, "prefix", "/phase", "DHT protocol prefix")
 	flag.StringVar(&options.mode, "mode", "server", "DHT mode: server or client")
+	flag.BoolVar(&options.mdns, "mdns", false, "announce and look for peers by mDNS")
 	flag.Parse()
 	if err := run(options, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "peer:", err)
@@ -148,6 +149,7 @@ func (node *node) dispatch(ctx context.Context, req *request) (answer, error) {
 		"identify":       node.identify,
 		"known":          node.known,
 		"add_protocol":   node.addProtocol,
+		"discovered":     node.discoveredPeers,
 		"ping":           node.ping,
 		"echo":           node.echo,
 		"perf":           node.perf,

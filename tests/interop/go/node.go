@@ -32,6 +32,7 @@ type nodeOptions struct {
 	listen string
 	prefix string
 	mode   string
+	mdns   bool
 }
 
 type node struct {
@@ -42,6 +43,7 @@ type node struct {
 	held    held
 	relay   *relay.Relay
 	autonat *autonatService
+	found   discovered
 }
 
 // interopValidator takes every value under /interop/ but those that ask to be refused, and
@@ -117,10 +119,16 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 	if err := n.records.watch(ctx, h); err != nil {
 		return nil, errors.Join(err, table.Close(), h.Close())
 	}
+	if options.mdns {
+		if err := n.found.start(h); err != nil {
+			return nil, errors.Join(err, table.Close(), h.Close())
+		}
+	}
 	return n, nil
 }
 
 func (node *node) close() {
+	node.found.close()
 	node.hostile.close()
 	node.held.close()
 	if node.relay != nil {

@@ -282,11 +282,17 @@ function stats (node) {
   }
 }
 
+// Whom mDNS has found.
+async function discovered (node) {
+  return { peers: [...node.discovered.values()].map(infoAnswer) }
+}
+
 export const commands = {
   connect,
   identify,
   known,
   add_protocol: addProtocol,
+  discovered,
   ping,
   echo,
   perf,

@@ -4,6 +4,7 @@ import { servePerf } from './perf.mjs'
 import { quic } from '@chainsafe/libp2p-quic'
 import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
+import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
 import { createLibp2p } from 'libp2p'
 
@@ -31,14 +32,16 @@ function select (_key, values) {
   return best
 }
 
-export async function createNode ({ listen, prefix, mode }) {
+export async function createNode ({ listen, prefix, mode, mdns: onLan }) {
   if (mode !== 'server' && mode !== 'client') {
     throw new Error(`mode "${mode}" is neither server nor client`)
   }
+  const discovered = new Map()
   const node = await createLibp2p({
     addresses: { listen: [listen] },
     transports: [quic()],
     nodeInfo: { userAgent: 'interop-js/1' },
+    peerDiscovery: onLan ? [(components) => listened(mdns()(components), discovered)] : [],
     services: {
       identify: identify(),
       identifyPush: identifyPush(),
@@ -57,7 +60,16 @@ export async function createNode ({ listen, prefix, mode }) {
   })
   await serveEcho(node, ECHO_PROTOCOL)
   await servePerf(node)
+  node.discovered = discovered
   return node
+}
+
+// Keeps whom mDNS finds, heard at the service itself: the node also reports whom the DHT talks of.
+function listened (service, discovered) {
+  service.addEventListener('peer', (event) => {
+    discovered.set(event.detail.id.toString(), event.detail)
+  })
+  return service
 }
 
 export async function serveEcho (node, protocol) {

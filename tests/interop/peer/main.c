@@ -18,6 +18,7 @@ struct options {
     const char *listen;
     const char *prefix;
     const char *mode;
+    bool mdns;
     bool verbose;
 };
 
@@ -180,11 +181,10 @@ static int start(struct node *node, const struct options *options, struct signer
 }
 
 static bool read_options(int argc, char **argv, struct options *options) {
-    static const struct option names[] = {{"listen", required_argument, NULL, 'l'},
-                                          {"prefix", required_argument, NULL, 'p'},
-                                          {"mode", required_argument, NULL, 'm'},
-                                          {"verbose", no_argument, NULL, 'v'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option names[] = {
+        {"listen", required_argument, NULL, 'l'}, {"prefix", required_argument, NULL, 'p'},
+        {"mode", required_argument, NULL, 'm'},   {"mdns", no_argument, NULL, 'd'},
+        {"verbose", no_argument, NULL, 'v'},      {NULL, 0, NULL, 0}};
     int option;
     while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (option) {
@@ -196,6 +196,9 @@ static bool read_options(int argc, char **argv, struct options *options) {
             break;
         case 'm':
             options->mode = optarg;
+            break;
+        case 'd':
+            options->mdns = true;
             break;
         case 'v':
             options->verbose = true;
@@ -212,10 +215,11 @@ static bool read_options(int argc, char **argv, struct options *options) {
 }
 
 int main(int argc, char **argv) {
-    struct options options = {"/ip4/127.0.0.1/udp/0/quic-v1", "/phase", "server", false};
+    struct options options = {
+        .listen = "/ip4/127.0.0.1/udp/0/quic-v1", .prefix = "/phase", .mode = "server"};
     if (!read_options(argc, argv, &options)) {
         (void)fprintf(stderr, "usage: plasm-peer [--listen MULTIADDR] [--prefix PREFIX] "
-                              "[--mode server|client] [--verbose]\n");
+                              "[--mode server|client] [--mdns] [--verbose]\n");
         return 2;
     }
     struct node node = {.host = NULL};
@@ -240,6 +244,9 @@ int main(int argc, char **argv) {
     int error = start(&node, &options, signer, kad_protocol, options.verbose ? &log : NULL);
     if (error == 0) {
         say_listening(&node, kad_protocol, options.mode);
+        if (options.mdns && host_mdns_start(node.host) != 0) {
+            (void)fprintf(stderr, "plasm-peer: mDNS: %s\n", strerror(errno));
+        }
         run(&node);
         host_free(node.host);
     }
