@@ -672,7 +672,7 @@ int host_mdns_start(struct host *host) {
         mdns_service_search(host->mdns, true);
         return 0;
     }
-    struct multiaddr listening[HOST_SOCKETS_MAX];
+    struct multiaddr listening[HOST_LISTENING_MAX];
     struct mdns_service_config config = {.loop = host->loop,
                                          .memory = host->config.memory,
                                          .log = host->config.log,
@@ -680,11 +680,10 @@ int host_mdns_start(struct host *host) {
                                          .on_found = on_found,
                                          .context = host};
     peer_id_from_key(signer_public_key(host->config.signer), &config.id);
-    struct netaddr bound[HOST_SOCKETS_MAX];
-    size_t count =
-        host->config.listen_count > 0 ? host_listening(host, bound, HOST_SOCKETS_MAX) : 0;
-    for (size_t i = 0; i < count; i++) {
-        multiaddr_from_quic(&bound[i], &listening[config.listening_count++]);
+    struct host_address bound[HOST_LISTENING_MAX];
+    config.listening_count = host_listening(host, bound, HOST_LISTENING_MAX);
+    for (size_t i = 0; i < config.listening_count; i++) {
+        host_address_to_multiaddr(&bound[i], &listening[i]);
     }
     return mdns_service_new(&config, &host->mdns);
 }
