@@ -1,13 +1,30 @@
-/* The peer over pipes in memory, cut at random: the conformance list. */
+/* The peer over pipes in memory, cut at random: the conformance list with each way to secure them.
+ */
 #include "peer/conformance_testing.h"
-#include "peer/pipe_world_testing.h"
+#include "peer/pipe_secure_testing.h"
+
+/* Without early negotiation the muxer is agreed on inside the secure channel. */
+static size_t late_and_early(struct world_node *node, const struct pipe_security **ret_securities) {
+    size_t count = pipe_world_plain(node, ret_securities);
+    struct plain_security *plain = ((struct pipe_world_node *)node->transport)->security;
+    plain->identity.early = node->index % 2 == 0;
+    plain->security.everywhere = false;
+    return count;
+}
 
 int main(void) {
     if (crypto_init() != 0) {
         return 1;
     }
-    pipe_world_settings()->secure = pipe_world_plain;
-    pipe_world_settings()->unsecure = pipe_world_unplain;
-    int failed = conformance_run(pipe_world());
+    PIPE_WORLD(plain, "peer over plain Yamux");
+    PIPE_WORLD(late, "peer over Yamux, negotiated late or early");
+    PIPE_WORLD(noise, "peer over Noise and Yamux");
+    struct pipe_world_settings *settings = pipe_world_settings();
+    *settings = (struct pipe_world_settings){pipe_world_plain, pipe_world_unplain, false};
+    int failed = conformance_run(&plain);
+    settings->secure = late_and_early;
+    failed += conformance_run(&late);
+    *settings = (struct pipe_world_settings){pipe_world_noise, pipe_world_unsecure, false};
+    failed += conformance_run(&noise);
     return failed;
 }

@@ -151,8 +151,14 @@ static bool secured(struct pipe *pipe, const struct pipe_security_event *event,
         return connected(pipe, &event->peer_id, event->key, ret_event);
     }
     pipe->stage = PIPE_SELECTING_MUX;
-    if (keep_identity(pipe, event) != 0 || select_begin(pipe, muxers, ARRAY_SIZE(muxers)) != 0) {
-        pipe_fail(pipe, PLASM_NO_MEMORY, 0, "out of memory");
+    int error = select_begin(pipe, muxers, ARRAY_SIZE(muxers));
+    if (error == 0 && !pipe->listener) {
+        /* There is one muxer to propose: what it has to say follows at once. */
+        return connected(pipe, &event->peer_id, event->key, ret_event);
+    }
+    error = error == 0 ? keep_identity(pipe, event) : error;
+    if (error != 0) {
+        pipe_fail(pipe, error, 0, "out of memory");
     }
     pipe_touch(pipe);
     return false;
@@ -161,13 +167,14 @@ static bool secured(struct pipe *pipe, const struct pipe_security_event *event,
 /* Bytes from inside the secure channel. */
 static bool plain_data(struct pipe *pipe, struct bytes data, struct link_event *ret_event) {
     bool told = false;
-    if (pipe->stage == PIPE_SELECTING_MUX) {
+    if (pipe->select != NULL && !pipe->select->done) {
         size_t consumed = 0;
         if (!select_receive(pipe, data, &consumed)) {
             return false;
         }
-        told = connected(pipe, &pipe->identity->id, &pipe->identity->key, ret_event);
         data = bytes_slice(data, consumed, data.size);
+        told =
+            pipe->listener && connected(pipe, &pipe->identity->id, &pipe->identity->key, ret_event);
     }
     if (!pipe->over && data.size > 0) {
         streams_receive(pipe, data);

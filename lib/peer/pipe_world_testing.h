@@ -338,9 +338,4 @@ static inline void pipe_world_unplain(struct world_node *node) {
                                                 .deadline = pipe_world_deadline,                   \
                                                 .address = pipe_world_address}
 
-static inline const struct world_kind *pipe_world(void) {
-    PIPE_WORLD(kind, "peer over pipes");
-    return &kind;
-}
-
 #endif
