@@ -1,6 +1,7 @@
 /* Noise between two ends: muxers, splits, who is expected, bad bytes, memory. */
 #include "proto/noise/noise.h"
 
+#include "proto/noise/internal.h"
 #include "proto/noise/pair_testing.h"
 
 static const char *const yamux[] = {"/yamux/1.0.0"};
@@ -245,6 +246,23 @@ static void refuses_changed_replayed_and_cut_data(void **state) {
     end();
 }
 
+static void ends_where_nonces_end(void **state) {
+    (void)state;
+    struct bytes hello = BYTES_LITERAL("hello");
+    connect_default();
+    a.noise->sending.nonce = UINT64_MAX - 1;
+    b.noise->receiving.nonce = UINT64_MAX - 1;
+    struct bytes last = sealed(&a, &hello, 1);
+    pair_hand_over(&b, last, 100);
+    assert_int_equal(b.data_size, 5);
+    pair_hand_over(&b, last, 100);
+    assert_int_equal(b.error, PLASM_LIMIT);
+    assert_int_equal(sealed(&a, &hello, 1).size, 0);
+    pair_end_drain(&a);
+    assert_int_equal(a.error, PLASM_LIMIT);
+    end();
+}
+
 static void survives_failing_memory(void **state) {
     (void)state;
     bool failed = true;
@@ -281,6 +299,7 @@ int main(void) {
         cmocka_unit_test(refuses_a_bad_signature),
         cmocka_unit_test(refuses_changed_handshakes),
         cmocka_unit_test(refuses_changed_replayed_and_cut_data),
+        cmocka_unit_test(ends_where_nonces_end),
         cmocka_unit_test(survives_failing_memory),
     };
     return crypto_init() != 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);

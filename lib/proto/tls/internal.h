@@ -41,5 +41,7 @@ struct tls {
 
 /* Judges the peer's certificate in the handshake; a failure is kept in the tls. */
 int tls_verify(gnutls_session_t session);
+/* Makes memory the transport of the session. */
+void tls_use_session(struct tls *tls);
 
 #endif

@@ -6,7 +6,7 @@
 #include "util/testing.h"
 
 #define PAIR_ROOM_SIZE 300000
-#define PAIR_NOW       INT64_C(1800000000)
+#define PAIR_NOW       INT64_C(1750000000)
 
 struct pair_end {
     struct ed25519_secret secret;

@@ -57,6 +57,14 @@ static int pull_timeout(gnutls_transport_ptr_t pointer, unsigned milliseconds) {
     return tls->input.size > 0;
 }
 
+void tls_use_session(struct tls *tls) {
+    gnutls_session_set_ptr(tls->session, tls);
+    gnutls_transport_set_ptr(tls->session, tls);
+    gnutls_transport_set_push_function(tls->session, push);
+    gnutls_transport_set_pull_function(tls->session, pull);
+    gnutls_transport_set_pull_timeout_function(tls->session, pull_timeout);
+}
+
 static int set_alpn(struct tls *tls) {
     gnutls_datum_t protocols[TLS_MUXERS_MAX + 1];
     for (size_t i = 0; i <= tls->muxer_count; i++) {
@@ -76,11 +84,7 @@ static int start_session(struct tls *tls) {
         tls->session = NULL;
         return PLASM_NO_MEMORY;
     }
-    gnutls_session_set_ptr(tls->session, tls);
-    gnutls_transport_set_ptr(tls->session, tls);
-    gnutls_transport_set_push_function(tls->session, push);
-    gnutls_transport_set_pull_function(tls->session, pull);
-    gnutls_transport_set_pull_timeout_function(tls->session, pull_timeout);
+    tls_use_session(tls);
     gnutls_handshake_set_max_packet_length(tls->session, HANDSHAKE_MESSAGE_MAX);
     if (gnutls_priority_set(tls->session, tls->identity->priority) != 0 ||
         gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, tls->identity->credentials) !=

@@ -1,6 +1,8 @@
 /* TLS between two ends: muxers, splits, who is expected, bad certificates and bytes, goodbyes. */
 #include "proto/tls/tls.h"
 
+#include "identity/certificate_testing.h"
+#include "proto/tls/internal.h"
 #include "proto/tls/pair_testing.h"
 
 static const char *const yamux[] = {"/yamux/1.0.0"};
@@ -187,6 +189,87 @@ static void refuses_changed_data_and_plain_text(void **state) {
     }
 }
 
+static void refuses_certificates_that_are_not_libp2ps(void **state) {
+    (void)state;
+    const struct {
+        struct testing_certificate options;
+        int error;
+    } cases[] = {
+        {{.no_binding = true}, PLASM_MALFORMED},
+        {{.bad_binding = true}, PLASM_UNTRUSTED},
+        {{.other_critical = true}, PLASM_UNSUPPORTED},
+        {{.valid_to = TESTING_UNIX_SECONDS - 1}, PLASM_EXPIRED},
+        {{.critical = true}, 0},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct certificate certificate;
+        struct tls_identity *other;
+        testing_pack_certificate(&cases[i].options, &a.secret, &certificate);
+        assert_int_equal(tls_identity_new(&certificate, &identities, &other), 0);
+        for (unsigned initiator = 0; initiator < 2; initiator++) {
+            struct tls_config bad = config_of(&a, initiator == 1);
+            struct tls_config good = config_of(&b, initiator == 0);
+            bad.identity = other;
+            bad.unix_seconds = good.unix_seconds = TESTING_UNIX_SECONDS;
+            struct pair_end *judge = initiator == 1 ? &b : &a;
+            connect_pair(initiator == 1 ? bad : good, initiator == 1 ? good : bad, 1000);
+            assert_int_equal(judge->error, cases[i].error);
+            assert_true(judge->ready == (cases[i].error == 0));
+            end();
+        }
+        tls_identity_free(other);
+    }
+}
+
+static void refuses_other_protocols(void **state) {
+    (void)state;
+    static const char *const h2 = "h2";
+    for (unsigned offered = 0; offered < 2; offered++) {
+        struct tls_config from = config_of(&a, true);
+        struct tls_config to = config_of(&b, false);
+        pair_end_clear(&a);
+        pair_end_clear(&b);
+        /* The ClientHello is made in tls_new(): another takes its place. */
+        assert_int_equal(tls_new(&from, &a.tls), 0);
+        assert_int_equal(tls_new(&to, &b.tls), 0);
+        gnutls_session_t session;
+        assert_int_equal(gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_TICKETS), 0);
+        gnutls_datum_t protocol = {.data = (unsigned char *)(uintptr_t)h2, .size = 2};
+        assert_int_equal(gnutls_priority_set(session, a.identity->priority), 0);
+        assert_int_equal(
+            gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, a.identity->credentials), 0);
+        if (offered == 1) {
+            assert_int_equal(gnutls_alpn_set_protocols(session, &protocol, 1, 0), 0);
+        }
+        gnutls_deinit(a.tls->session);
+        buffer_clear(&a.tls->out);
+        a.tls->session = session;
+        tls_use_session(a.tls);
+        assert_int_equal(gnutls_handshake(session), GNUTLS_E_AGAIN);
+        pair_shake(&a, &b, 1000);
+        assert_false(b.ready);
+        assert_int_equal(b.error, PLASM_UNSUPPORTED);
+        end();
+    }
+}
+
+static void follows_key_updates(void **state) {
+    (void)state;
+    struct bytes hello = BYTES_LITERAL("hello");
+    connect_pair(config_of(&a, true), config_of(&b, false), 1000);
+    for (unsigned i = 0; i < 3; i++) {
+        a.data_size = b.data_size = 0;
+        assert_int_equal(gnutls_session_key_update(a.tls->session, GNUTLS_KU_PEER), 0);
+        assert_int_equal(sealed(&a, &hello, 1).size, 0); /* the order would be wrong */
+        pair_shake(&a, &b, 1000);
+        pair_hand_over(&b, sealed(&a, &hello, 1), 1);
+        pair_hand_over(&a, sealed(&b, &hello, 1), 1);
+        assert_bytes_equal(bytes_of(a.data, a.data_size), hello);
+        assert_bytes_equal(bytes_of(b.data, b.data_size), hello);
+    }
+    end();
+}
+
 static void refuses_a_replay(void **state) {
     (void)state;
     struct bytes hello = BYTES_LITERAL("hello");
@@ -229,6 +312,9 @@ int main(void) {
         cmocka_unit_test(insists_on_the_expected_peer),
         cmocka_unit_test(refuses_an_expired_certificate),
         cmocka_unit_test(refuses_changed_data_and_plain_text),
+        cmocka_unit_test(refuses_certificates_that_are_not_libp2ps),
+        cmocka_unit_test(refuses_other_protocols),
+        cmocka_unit_test(follows_key_updates),
         cmocka_unit_test(refuses_a_replay),
         cmocka_unit_test(survives_failing_memory),
     };
