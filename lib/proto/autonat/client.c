@@ -162,9 +162,10 @@ static void take_message(struct autonat_client *client, const struct autonat_mes
         } else {
             take_v2_response(client, message, now);
         }
-    } else if (message->type == AUTONAT_DATA_REQUEST && client->data_left == 0 &&
+    } else if (message->type == AUTONAT_DATA_REQUEST && !client->paid &&
                message->index < client->address_count && message->size > 0 &&
                message->size <= AUTONAT_DATA_SIZE_MAX) {
+        client->paid = true;
         client->data_left = (size_t)message->size;
     } else {
         decide(client, PLASM_MALFORMED);

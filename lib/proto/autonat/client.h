@@ -28,6 +28,7 @@ struct autonat_client {
     struct buffer in;
     struct buffer out;
     size_t data_left; /* to be sent yet, for a dial elsewhere */
+    bool paid;        /* it may ask for data once */
     nanos deadline;
     bool answered;
     bool dialled_back;

@@ -1,0 +1,230 @@
+/* What the address book concludes from what it is told. */
+#include "peer/own_addresses.h"
+
+#include <stdio.h>
+
+#include "util/testing.h"
+
+#define NOW (1000 * NANOS_SECOND)
+
+struct fixture {
+    struct memory_failing failing;
+    struct own_addresses book;
+};
+
+static void begin(struct fixture *fixture) {
+    memory_failing_init(&fixture->failing, SIZE_MAX, false);
+    own_addresses_init(&fixture->book, &fixture->failing.memory);
+}
+
+static void end(struct fixture *fixture) {
+    own_addresses_done(&fixture->book);
+    assert_int_equal(fixture->failing.memory.used, 0);
+}
+
+static struct multiaddr parse(const char *text) {
+    struct multiaddr address;
+    ENSURE(multiaddr_parse(bytes_of_string(text), &address) == 0);
+    return address;
+}
+
+static void set(struct fixture *fixture, enum own_source source, const char *text) {
+    struct multiaddr address;
+    if (text != NULL) {
+        address = parse(text);
+    }
+    own_addresses_set(&fixture->book, source, &address, text != NULL ? 1 : 0, NOW);
+}
+
+static struct netaddr ip(const char *text) {
+    struct netaddr address;
+    ENSURE(netaddr_parse_ip(bytes_of_string(text), &address) == 0);
+    return address;
+}
+
+static void observe(struct fixture *fixture, const char *observer, const char *seen) {
+    struct multiaddr address = parse(seen);
+    struct netaddr from = ip(observer);
+    own_addresses_observe(&fixture->book, &address, &from, true, NOW);
+}
+
+static bool published(struct fixture *fixture, const char *text) {
+    struct multiaddr out[PEER_OWN_ADDRESSES_MAX];
+    struct multiaddr wanted = parse(text);
+    size_t count = own_addresses_publish(&fixture->book, out, PEER_OWN_ADDRESSES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (multiaddr_equal(&out[i], &wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void probed(struct fixture *fixture, const char *text, uint64_t server, int error) {
+    struct multiaddr address = parse(text);
+    own_addresses_probed(&fixture->book, &address, server, false, error, NOW);
+}
+
+#define INSIDE  "/ip4/192.168.1.2/udp/4001/quic-v1"
+#define OUTSIDE "/ip4/80.1.2.3/udp/4001/quic-v1"
+#define RELAYED                                                                                    \
+    "/ip4/81.1.1.1/udp/4001/quic-v1/p2p/"                                                          \
+    "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN/p2p-circuit"
+
+static void four_networks_make_an_address(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    assert_true(published(&fixture, INSIDE));
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    observe(&fixture, "2.1.1.1", OUTSIDE);
+    observe(&fixture, "3.1.1.1", OUTSIDE);
+    observe(&fixture, "3.1.1.2", OUTSIDE); /* the same network once more */
+    observe(&fixture, "3.1.1.1", OUTSIDE);
+    assert_false(published(&fixture, OUTSIDE));
+    observe(&fixture, "4.1.1.1", OUTSIDE);
+    assert_true(published(&fixture, OUTSIDE));
+    assert_true(published(&fixture, INSIDE));
+    assert_int_equal(own_addresses_nat(&fixture.book, false), NAT_ENDPOINT_INDEPENDENT);
+    own_addresses_expire(&fixture.book, NOW + OWN_OBSERVATION_LIFE);
+    assert_false(published(&fixture, OUTSIDE));
+    end(&fixture);
+}
+
+static void a_proof_is_enough(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    struct multiaddr asked;
+    struct netaddr server = ip("1.1.1.1");
+    assert_false(own_addresses_next_probe(&fixture.book, &server, 1, NOW, &asked));
+    nanos due = own_addresses_probe_deadline(&fixture.book);
+    assert_true(due == NOW + OWN_PROBE_FIRST);
+    assert_true(own_addresses_next_probe(&fixture.book, &server, 1, due, &asked));
+    struct multiaddr wanted = parse(OUTSIDE);
+    assert_true(multiaddr_equal(&asked, &wanted)); /* and not the private one */
+    probed(&fixture, OUTSIDE, 1, 0);
+    assert_true(published(&fixture, OUTSIDE));
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    end(&fixture);
+}
+
+static void behind_a_nat(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    set(&fixture, OWN_RELAYED, RELAYED);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    probed(&fixture, OUTSIDE, 1, PLASM_UNREACHABLE);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    probed(&fixture, OUTSIDE, 1, PLASM_UNREACHABLE);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PRIVATE);
+    assert_true(published(&fixture, RELAYED));
+    assert_false(published(&fixture, OUTSIDE));
+    /* The operator forwards the port: the relay is not needed any more. */
+    probed(&fixture, OUTSIDE, 2, 0);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    assert_true(published(&fixture, OUTSIDE));
+    assert_false(published(&fixture, RELAYED));
+    set(&fixture, OWN_RELAYED, NULL);
+    /* Another network: all that does not count any more. */
+    own_addresses_reset(&fixture.book, NOW);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    assert_false(published(&fixture, OUTSIDE));
+    assert_true(published(&fixture, INSIDE));
+    end(&fixture);
+}
+
+static void firewalled(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, OUTSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    assert_int_equal(own_addresses_nat(&fixture.book, false), NAT_NONE);
+    probed(&fixture, OUTSIDE, 1, PLASM_UNREACHABLE);
+    probed(&fixture, OUTSIDE, 2, PLASM_UNREACHABLE);
+    assert_true(published(&fixture, OUTSIDE)); /* better than nothing */
+    set(&fixture, OWN_RELAYED, RELAYED);
+    assert_false(published(&fixture, OUTSIDE));
+    end(&fixture);
+}
+
+static void symmetric_nat(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", "/ip4/80.1.2.3/udp/1001/quic-v1");
+    observe(&fixture, "2.1.1.1", "/ip4/80.1.2.3/udp/1002/quic-v1");
+    observe(&fixture, "3.1.1.1", "/ip4/80.1.2.3/udp/1003/quic-v1");
+    assert_int_equal(own_addresses_nat(&fixture.book, false), NAT_SYMMETRIC);
+    assert_false(published(&fixture, "/ip4/80.1.2.3/udp/1001/quic-v1"));
+    struct netaddr server = ip("1.1.1.1");
+    struct multiaddr asked;
+    assert_false(own_addresses_next_probe(&fixture.book, &server, 1, NOW + NANOS_MINUTE, &asked));
+    /* A mapping by the router is another matter. */
+    set(&fixture, OWN_MAPPED, OUTSIDE);
+    assert_true(published(&fixture, OUTSIDE));
+    end(&fixture);
+}
+
+static void lies_about_us(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "10.0.0.9", OUTSIDE); /* from inside nobody can tell */
+    observe(&fixture, "1.1.1.1", "/ip4/127.0.0.1/udp/1/quic-v1");
+    observe(&fixture, "1.1.1.1", "/ip6/2001:4860::1/udp/1/quic-v1");
+    observe(&fixture, "1.1.1.1", "/dns4/example.org/udp/1/quic-v1");
+    observe(&fixture, "1.1.1.1", "/ip4/80.1.2.3/tcp/4001"); /* we listen on no TCP */
+    assert_int_equal(fixture.book.count, 1);
+    for (unsigned i = 0; i < 1000; i++) { /* one liar with a thousand names */
+        char from[32];
+        char seen[64];
+        (void)snprintf(from, sizeof(from), "5.%u.%u.1", i / 250, i % 250);
+        (void)snprintf(seen, sizeof(seen), "/ip4/80.%u.%u.3/udp/1/quic-v1", i / 250, i % 250);
+        observe(&fixture, from, seen);
+    }
+    assert_true(fixture.book.count <= OWN_ADDRESSES_MAX);
+    assert_true(fixture.book.observation_count == OWN_OBSERVATIONS_MAX);
+    struct multiaddr out[PEER_OWN_ADDRESSES_MAX];
+    assert_int_equal(own_addresses_publish(&fixture.book, out, PEER_OWN_ADDRESSES_MAX), 1);
+    end(&fixture);
+}
+
+static void without_memory(void **state) {
+    (void)state;
+    bool failed = true;
+    for (size_t n = 0; failed; n++) {
+        struct fixture fixture;
+        memory_failing_init(&fixture.failing, n, false);
+        own_addresses_init(&fixture.book, &fixture.failing.memory);
+        set(&fixture, OWN_INTERFACE, INSIDE);
+        observe(&fixture, "1.1.1.1", OUTSIDE);
+        set(&fixture, OWN_RELAYED, RELAYED);
+        probed(&fixture, OUTSIDE, 1, 0);
+        failed = fixture.failing.failed;
+        assert_true(failed || published(&fixture, OUTSIDE));
+        end(&fixture);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(four_networks_make_an_address),
+        cmocka_unit_test(a_proof_is_enough),
+        cmocka_unit_test(behind_a_nat),
+        cmocka_unit_test(firewalled),
+        cmocka_unit_test(symmetric_nat),
+        cmocka_unit_test(lies_about_us),
+        cmocka_unit_test(without_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
