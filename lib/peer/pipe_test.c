@@ -19,6 +19,8 @@ int main(void) {
     PIPE_WORLD(plain, "peer over plain Yamux");
     PIPE_WORLD(late, "peer over Yamux, negotiated late or early");
     PIPE_WORLD(noise, "peer over Noise and Yamux");
+    PIPE_WORLD(tls, "peer over TLS and Yamux");
+    PIPE_WORLD(both, "peer over TLS or Noise and Yamux");
     struct pipe_world_settings *settings = pipe_world_settings();
     *settings = (struct pipe_world_settings){pipe_world_plain, pipe_world_unplain, false};
     int failed = conformance_run(&plain);
@@ -26,5 +28,9 @@ int main(void) {
     failed += conformance_run(&late);
     *settings = (struct pipe_world_settings){pipe_world_noise, pipe_world_unsecure, false};
     failed += conformance_run(&noise);
+    settings->secure = pipe_world_tls;
+    failed += conformance_run(&tls);
+    settings->secure = pipe_world_both;
+    failed += conformance_run(&both);
     return failed;
 }
