@@ -11,9 +11,10 @@
 static struct pair_end a;
 static struct pair_end b;
 
+/* Processor time: what others do at the same time does not count. */
 static double seconds(void) {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
