@@ -118,12 +118,11 @@ static void links_world_done(struct world *world) {
 }
 
 int main(void) {
-    static const struct world_kind kind = {"peer over simulated links",
-                                           links_world_start,
-                                           links_world_stop,
-                                           links_world_move,
-                                           links_world_deadline,
-                                           links_world_done,
-                                           NULL};
+    static const struct world_kind kind = {.name = "peer over simulated links",
+                                           .start = links_world_start,
+                                           .stop = links_world_stop,
+                                           .move = links_world_move,
+                                           .deadline = links_world_deadline,
+                                           .done = links_world_done};
     return conformance_run(&kind);
 }

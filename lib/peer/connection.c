@@ -387,7 +387,7 @@ size_t peer_stream_count(const struct peer *peer) {
     size_t count = 0;
     const struct peer_connection *connection = NULL;
     while ((connection = peer_connection_next(peer, connection)) != NULL) {
-        count += connection->streams.size;
+        count += connection->streams.size - connection->circuits;
     }
     return count;
 }

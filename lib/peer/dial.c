@@ -188,6 +188,9 @@ static void tell_failed(struct peer *peer, const struct dial_waiter *waiter, int
     case WAITER_RESERVATION:
         relay_service_failed(peer, waiter->request);
         break;
+    case WAITER_CIRCUIT:
+        circuit_relay_failed(peer, waiter->request, error);
+        break;
     }
 }
 
@@ -203,6 +206,9 @@ static void tell_connected(struct peer_connection *connection, const struct dial
         break;
     case WAITER_RESERVATION:
         relay_service_connected(connection, waiter->request);
+        break;
+    case WAITER_CIRCUIT:
+        circuit_relay_connected(connection, waiter->request);
         break;
     }
 }

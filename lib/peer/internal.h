@@ -3,6 +3,7 @@
 #define PEER_INTERNAL_H
 
 #include "peer/peer.h"
+#include "peer/pipe_transport.h"
 #include "peer/relay.h"
 #include "proto/autonat/message.h"
 #include "proto/identify/identify.h"
@@ -92,6 +93,7 @@ struct peer_connection {
     struct peer_stream *ping_stream; /* kept for the next ping, NULL for none */
     size_t application_streams;
     size_t stream_handles; /* streams not freed yet, ended ones too */
+    size_t circuits;       /* streams that carry one of ours */
     size_t keeps;          /* of our own that want it kept alive: reservations, circuits */
     bool inbound;
     bool relayed;  /* through a relay */
@@ -131,7 +133,7 @@ struct known_peer {
 };
 
 /* Who waits for a dial. */
-enum dial_waiter_kind { WAITER_APPLICATION, WAITER_KAD, WAITER_RESERVATION };
+enum dial_waiter_kind { WAITER_APPLICATION, WAITER_KAD, WAITER_RESERVATION, WAITER_CIRCUIT };
 struct dial_waiter {
     struct list_node node;
     enum dial_waiter_kind kind;
@@ -179,7 +181,10 @@ struct peer_relay {
     bool serves;
     struct relay_server server; /* while it serves */
     struct list bridges;        /* circuits through us */
-    size_t superseded;          /* relayed connections beside a direct one: they end when idle */
+    struct transport *pipes;    /* where our circuits become connections, NULL: nowhere */
+    struct pipe_provider provider;
+    struct list circuits; /* ours */
+    size_t superseded;    /* relayed connections beside a direct one: they end when idle */
     struct peer_relay_stats stats;
 };
 
@@ -384,7 +389,8 @@ void kad_service_bootstrap(struct peer *peer, uint64_t *ret_request);
 int relay_service_init(struct peer *peer);
 void relay_service_free(struct peer *peer);
 /* Asks relays, and arms the timer: after anything happened. */
-void relay_service_run(struct peer *peer);
+/* True when there was work of circuits. */
+bool relay_service_run(struct peer *peer);
 void relay_service_expire(struct peer *peer);
 void relay_service_identified(struct peer_connection *connection, const struct bytes *addresses,
                               size_t count, bool is_relay);
@@ -403,6 +409,16 @@ int relay_send(struct peer_stream *stream, enum relay_protocol protocol,
  * message stays in `stream->in`, for relay_leftover(). */
 int relay_read(struct peer_stream *stream, enum relay_protocol protocol, struct bytes data,
                struct relay_message *ret_message, size_t *ret_size);
+
+/* circuit.c: circuits of our own */
+bool circuits_run(struct peer *peer);
+void circuits_free(struct peer *peer);
+void circuit_relay_connected(struct peer_connection *connection, uint64_t request);
+void circuit_relay_failed(struct peer *peer, uint64_t request, int error);
+void circuit_hop_data(struct peer_stream *stream, struct bytes data, bool fin);
+void circuit_stop_data(struct peer_stream *stream, struct bytes data, bool fin);
+void circuit_writable(struct peer_stream *stream);
+void circuit_ended(struct peer_stream *stream, int error);
 
 /* relay_bridge.c: the relay's side */
 void bridge_hop_data(struct peer_stream *stream, struct bytes data, bool fin);

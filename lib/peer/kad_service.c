@@ -138,7 +138,8 @@ static void ask_peer(struct peer *peer, const struct kad_ask *ask) {
     struct bytes packed = ask->addresses;
     struct bytes address;
     while (count < ARRAY_SIZE(addresses) && kad_address_next(&packed, &address)) {
-        if (multiaddr_decode(address, &addresses[count]) == 0) {
+        if (multiaddr_decode(address, &addresses[count]) == 0 &&
+            !multiaddr_has(&addresses[count], MULTIADDR_P2P_CIRCUIT)) { /* no guest asks there */
             count++;
         }
     }

@@ -45,13 +45,10 @@ static inline void memory_world_done(struct world *world) {
 }
 
 static inline const struct world_kind *memory_world(void) {
-    static const struct world_kind kind = {"peer over memory",
-                                           memory_world_start,
-                                           memory_world_stop,
-                                           NULL,
-                                           NULL,
-                                           memory_world_done,
-                                           NULL};
+    static const struct world_kind kind = {.name = "peer over memory",
+                                           .start = memory_world_start,
+                                           .stop = memory_world_stop,
+                                           .done = memory_world_done};
     return &kind;
 }
 

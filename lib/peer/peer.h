@@ -149,7 +149,8 @@ struct peer_connection *peer_connection_to(struct peer *peer, const struct peer_
 struct peer_connection *peer_connection_next(const struct peer *peer,
                                              const struct peer_connection *connection);
 size_t peer_connection_count(const struct peer *peer);
-/* Open streams of all connections, those of our own protocols too. */
+/* Open streams of all connections, those of our own protocols too, but for those that carry
+ * relayed connections. */
 size_t peer_stream_count(const struct peer *peer);
 
 const struct peer_id *peer_connection_id(const struct peer_connection *connection);

@@ -159,13 +159,12 @@ static inline void quic_world_done(struct world *world) {
 }
 
 static inline const struct world_kind *quic_world(void) {
-    static const struct world_kind kind = {"peer over QUIC",
-                                           quic_world_start,
-                                           quic_world_stop,
-                                           quic_world_move,
-                                           quic_world_deadline,
-                                           quic_world_done,
-                                           NULL};
+    static const struct world_kind kind = {.name = "peer over QUIC",
+                                           .start = quic_world_start,
+                                           .stop = quic_world_stop,
+                                           .move = quic_world_move,
+                                           .deadline = quic_world_deadline,
+                                           .done = quic_world_done};
     return &kind;
 }
 

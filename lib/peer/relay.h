@@ -14,6 +14,11 @@
 /* The time of day, for reservations. Tell it before anything below and again now and then. */
 void peer_set_unix_time(struct peer *peer, uint64_t unix_seconds, nanos now);
 
+/* Where circuits become connections: the transport over byte pipes (pipe_transport.h), which is
+ * added to the peer besides. Without it nothing is dialled or accepted through relays. Once.
+ * PLASM_LIMIT. */
+MUST_CHECK int peer_set_circuits(struct peer *peer, struct transport *pipes);
+
 /* A relay of the operator's choice, ending in /p2p. PLASM_INVALID, PLASM_NO_MEMORY, PLASM_LIMIT. */
 MUST_CHECK int peer_add_relay(struct peer *peer, const struct multiaddr *relay, nanos now);
 /* While on, places are kept on two relays, if that many serve us: those added, else peers that list

@@ -21,11 +21,13 @@ int relay_service_init(struct peer *peer) {
     struct peer_relay *relay = &peer->relay;
     relay_client_init(&relay->client, &peer->config.id, peer->memory);
     list_init(&relay->bridges);
+    list_init(&relay->circuits);
     relay->timer.kind = TIMER_RELAY;
     return peer_timer_start(peer, &relay->timer, TIMER_PARKED);
 }
 
 void relay_service_free(struct peer *peer) {
+    circuits_free(peer);
     relay_client_done(&peer->relay.client);
     if (peer->relay.serves) {
         relay_server_done(&peer->relay.server);
@@ -77,7 +79,7 @@ void peer_use_relays(struct peer *peer, bool on, nanos now) {
         }
     }
     relay_client_enable(&peer->relay.client, on, now);
-    relay_service_run(peer);
+    (void)relay_service_run(peer);
 }
 
 size_t peer_relay_addresses(const struct peer *peer, struct multiaddr *ret_addresses,
@@ -153,9 +155,6 @@ static void answered(struct peer_stream *stream, int error, const struct relay_m
 }
 
 static void reservation_data(struct peer_stream *stream, struct bytes data, bool fin) {
-    if (stream->request == 0) {
-        return;
-    }
     struct relay_message message;
     size_t size;
     int error = relay_read(stream, RELAY_HOP, data, &message, &size);
@@ -181,15 +180,21 @@ void relay_service_data(struct peer_stream *stream, struct bytes data, bool fin)
         bridge_hop_data(stream, data, fin);
     } else if (stream->service == SERVICE_STOP && !stream->inbound) {
         bridge_stop_data(stream, data, fin);
-    } else {
+    } else if (stream->service == SERVICE_STOP) {
+        circuit_stop_data(stream, data, fin);
+    } else if (stream->request != 0) {
         peer_stream_consume(stream, data.size);
         reservation_data(stream, data, fin);
+    } else {
+        circuit_hop_data(stream, data, fin);
     }
 }
 
 void relay_service_writable(struct peer_stream *stream) {
     if (stream->inbound == (stream->service == SERVICE_HOP)) {
         bridge_writable(stream);
+    } else {
+        circuit_writable(stream);
     }
 }
 
@@ -198,6 +203,8 @@ void relay_service_ended(struct peer_stream *stream, int error) {
         bridge_ended(stream, error);
     } else if (stream->request != 0) {
         answered(stream, error != 0 ? error : PLASM_CLOSED, NULL);
+    } else {
+        circuit_ended(stream, error);
     }
 }
 
@@ -250,7 +257,7 @@ static void tell_change(struct peer *peer) {
     (void)peer_emit(peer, &event);
 }
 
-void relay_service_run(struct peer *peer) {
+bool relay_service_run(struct peer *peer) {
     struct peer_relay *relay = &peer->relay;
     struct relay_ask what;
     while (relay_client_next_ask(&relay->client, peer->now, &what)) {
@@ -266,6 +273,7 @@ void relay_service_run(struct peer *peer) {
     if (relay->timer.node.deadline != deadline) {
         peer_timer_set(peer, &relay->timer, deadline);
     }
+    return circuits_run(peer);
 }
 
 void relay_service_expire(struct peer *peer) {
@@ -274,7 +282,7 @@ void relay_service_expire(struct peer *peer) {
         bridge_expire(peer);
     }
     connections_close_superseded(peer);
-    relay_service_run(peer);
+    (void)relay_service_run(peer);
 }
 
 void peer_relay_stats(const struct peer *peer, struct peer_relay_stats *ret_stats) {

@@ -37,6 +37,7 @@ struct world_kind {
     void (*done)(struct world *world);
     /* Sets the node's address; NULL: QUIC's. */
     void (*address)(struct world_node *node);
+    bool relayed; /* its nodes reach each other through a relay */
 };
 
 /* An event as it was, with a copy of what it pointed to. */
