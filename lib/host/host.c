@@ -299,6 +299,10 @@ static int socket_endpoint(struct host *host, struct host_socket *socket,
     config.local = socket->udp.local;
     config.accept = socket->use == SOCKET_LISTENS;
     config.log = host->config.log;
+    config.admission = peer_admission(host->peer);
+    if (host->config.quic_state_bytes_max > 0) {
+        config.limits.state_bytes_max = host->config.quic_state_bytes_max;
+    }
     host_random((struct span){config.seed, sizeof(config.seed)});
     host_random((struct span){config.token_secret, sizeof(config.token_secret)});
     memcpy(config.reset_secret, host->config.reset_secret, sizeof(config.reset_secret));
@@ -455,6 +459,7 @@ static int open_pipes(struct host *host, const struct certificate *certificate) 
                                  .security_count = ARRAY_SIZE(host->securities),
                                  .memory = host->config.memory,
                                  .limits = pipe_limits_default,
+                                 .admission = peer_admission(host->peer),
                                  .log = host->config.log};
     host_random((struct span){config.seed, sizeof(config.seed)});
     int error = make_securities(host, certificate);
@@ -501,6 +506,9 @@ static int make_peer(struct host *host) {
                                .memory = config->memory,
                                .log = config->log,
                                .limits = peer_limits_default};
+    if (config->resources != NULL) {
+        peer.limits.resources = *config->resources;
+    }
     peer_id_from_key(&peer.key, &peer.id);
     host_random((struct span){peer.seed, sizeof(peer.seed)});
     return peer_new(&peer, &host->peer);

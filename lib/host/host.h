@@ -45,8 +45,10 @@ struct host_config {
     struct kad_namespaces kad_namespaces;
     const char *const *protocols;
     size_t protocol_count;
-    const struct log_sink *log;             /* may be NULL */
-    uint8_t reset_secret[QUIC_SECRET_SIZE]; /* zeros: a random one */
+    const struct resource_limits *resources; /* NULL: the defaults; not needed after host_new */
+    size_t quic_state_bytes_max;             /* 0: the default */
+    const struct log_sink *log;              /* may be NULL */
+    uint8_t reset_secret[QUIC_SECRET_SIZE];  /* zeros: a random one */
     /* Every event of the peer but SIGN and RESOLVE, which the host answers by itself. Called from
      * the loop; the event is borrowed. Any peer_* function may be called from it. */
     void (*on_event)(void *context, const struct peer_event *event);

@@ -300,8 +300,8 @@ static void limits_hold(void **state) {
     struct world world;
     world_init(&world, world_kind_of(state));
     struct world_node *server = world_add(&world);
-    server->config.limits.connections_inbound_max = 4;
-    server->config.limits.connections_per_ip_max = 2;
+    server->config.limits.resources.admission.connections_inbound_max = 4;
+    server->config.limits.resources.admission.connections_per_ip_max = 2;
     assert_true(world_start(server));
     struct world_node *clients[6];
     for (size_t i = 0; i < 6; i++) {

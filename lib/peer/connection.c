@@ -59,76 +59,41 @@ bool address_netaddr(const struct multiaddr *address, struct netaddr *ret_netadd
     return true;
 }
 
-/* The IP address that a remote one begins with; empty where it is none that counts: a loopback one,
- * or that of a relay in between. */
-static struct bytes counted_ip(const struct multiaddr *remote) {
-    if (multiaddr_has(remote, MULTIADDR_P2P_CIRCUIT)) {
-        return bytes_of(NULL, 0);
+/* Counts a connection that no transport has counted. */
+static int count(struct peer *peer, const struct link *link, const struct netaddr *origin,
+                 struct admission_ticket *ticket) {
+    struct admission *admission = &peer->resources.admission;
+    if (!link->inbound || link->admission == admission) {
+        return 0;
     }
-    struct cursor cursor = cursor_of(multiaddr_bytes(remote));
-    struct multiaddr_part ip;
-    if (!multiaddr_next(&cursor, &ip) || (ip.code != MULTIADDR_IP4 && ip.code != MULTIADDR_IP6)) {
-        return bytes_of(NULL, 0);
-    }
-    struct netaddr address = {.family = ip.code == MULTIADDR_IP4 ? NETADDR_IP4 : NETADDR_IP6};
-    memcpy(address.ip, ip.value.data, ip.value.size);
-    return netaddr_is_loopback(&address) ? bytes_of(NULL, 0) : ip.value;
+    admission_begin(admission, ticket, origin, true);
+    return admission_connect(admission, ticket);
 }
 
-static struct ip_count *ip_count_get(const struct peer *peer, struct bytes ip) {
-    return MAP_ENTRY(map_get(&peer->ips, ip), struct ip_count, node);
-}
-
-/* Counts one connection more. NULL without memory. */
-static struct ip_count *ip_count_add(struct peer *peer, struct bytes ip) {
-    struct ip_count *count = ip_count_get(peer, ip);
-    if (count == NULL) {
-        count = memory_zero(peer->memory, sizeof(*count));
-        if (count == NULL) {
-            return NULL;
-        }
-        count->size = (uint8_t)ip.size;
-        memcpy(count->bytes, ip.data, ip.size);
-        if (map_put(&peer->ips, &count->node, bytes_of(count->bytes, count->size)) != 0) {
-            memory_put(peer->memory, count, sizeof(*count));
-            return NULL;
-        }
-    }
-    count->connections++;
-    return count;
-}
-
-static void ip_count_release(struct peer *peer, struct ip_count *count) {
-    if (count == NULL) {
-        return;
-    }
-    count->connections--;
-    if (count->connections == 0) {
-        map_remove(&peer->ips, &count->node);
-        memory_put(peer->memory, count, sizeof(*count));
-    }
-}
-
-/* Why a connection cannot stay, or NULL. */
-static const char *refusal_of(struct peer *peer, const struct link_event *event) {
-    const struct peer_limits *limits = &peer->config.limits;
+/* Why a connection cannot stay, or NULL. It is counted. */
+static const char *refusal_of(struct peer *peer, const struct link_event *event,
+                              const struct netaddr *origin, uint64_t *ret_code) {
+    struct resources *resources = &peer->resources;
     if (peer_id_equal(&event->peer_id, &peer->config.id)) {
         return "it leads to ourselves";
+    }
+    const char *denied = resources_denied(resources, &event->peer_id, origin);
+    if (denied != NULL) {
+        *ret_code = PEER_CLOSE_DENIED;
+        if (event->link->inbound) {
+            admission_offend(&resources->admission, origin, ADMISSION_DENIED, peer->now);
+        }
+        return denied;
     }
     if (!event->link->inbound) {
         return NULL;
     }
     struct known_peer *known = known_peer_get(peer, &event->peer_id);
-    if (known != NULL && known->connections.size >= limits->connections_per_peer_max) {
+    if (known != NULL && known->connections.size >= resources->limits.connections_per_peer_max) {
+        admission_offend(&resources->admission, origin, ADMISSION_CONNECTED, peer->now);
         return "too many connections of this peer";
     }
-    if (peer->inbound >= limits->connections_inbound_max) {
-        return "too many connections";
-    }
-    const struct ip_count *same = ip_count_get(peer, counted_ip(&event->remote));
-    return same != NULL && same->connections >= limits->connections_per_ip_max
-               ? "too many connections of this address"
-               : NULL;
+    return resources_over(resources, origin, peer->now);
 }
 
 /* Where there is a direct connection, relayed ones are only used by those who hold them. */
@@ -185,7 +150,9 @@ void connections_close_superseded(struct peer *peer) {
     }
 }
 
-static struct peer_connection *connection_make(struct peer *peer, const struct link_event *event) {
+static struct peer_connection *connection_make(struct peer *peer, const struct link_event *event,
+                                               const struct netaddr *origin,
+                                               const struct admission_ticket *ticket) {
     struct known_peer *known = known_peer_make(peer, &event->peer_id);
     if (known == NULL) {
         return NULL;
@@ -194,12 +161,9 @@ static struct peer_connection *connection_make(struct peer *peer, const struct l
     /* Keys of unusual types are large: keep what the key needs, not the largest. */
     size_t key_size = offsetof(struct public_key, data) + event->key->size;
     struct public_key *key = memory_get(peer->memory, key_size);
-    struct bytes ip = event->link->inbound ? counted_ip(&event->remote) : bytes_of(NULL, 0);
-    struct ip_count *count = ip.size > 0 ? ip_count_add(peer, ip) : NULL;
-    if (connection == NULL || key == NULL || (ip.size > 0 && count == NULL)) {
+    if (connection == NULL || key == NULL) {
         memory_put(peer->memory, connection, sizeof(*connection));
         memory_put(peer->memory, key, key_size);
-        ip_count_release(peer, count);
         known_peer_release(peer, known);
         return NULL;
     }
@@ -211,27 +175,34 @@ static struct peer_connection *connection_make(struct peer *peer, const struct l
                                  .relayed = multiaddr_has(&event->remote, MULTIADDR_P2P_CIRCUIT),
                                  .ends_at = NANOS_NEVER,
                                  .known = known,
-                                 .ip = count,
+                                 .address = *origin,
+                                 .ticket = *ticket,
                                  .key = key,
                                  .remote = event->remote};
     list_init(&connection->streams);
     known->handles++;
+    const struct resource_limits *limits = &peer->resources.limits;
+    bucket_fill(&connection->broken, limits->broken_streams_burst, peer->now);
+    bucket_fill(&connection->refused, limits->refused_requests_burst, peer->now);
     return connection;
 }
 
-static struct peer_connection *connection_new(struct peer *peer, const struct link_event *event) {
-    struct peer_connection *connection = connection_make(peer, event);
+static struct peer_connection *connection_new(struct peer *peer, const struct link_event *event,
+                                              const struct netaddr *origin,
+                                              const struct admission_ticket *ticket) {
+    struct peer_connection *connection = connection_make(peer, event, origin, ticket);
     if (connection != NULL) {
         list_append(&peer->connections, &connection->node);
         list_append(&connection->known->connections, &connection->sibling);
         supersede(peer, connection->known);
-        peer->inbound += connection->inbound;
     }
     return connection;
 }
 
 struct peer_connection *connection_of_probe(struct peer *peer, const struct link_event *event) {
-    struct peer_connection *connection = connection_make(peer, event);
+    struct netaddr origin = resources_origin(&event->remote);
+    static const struct admission_ticket none;
+    struct peer_connection *connection = connection_make(peer, event, &origin, &none);
     if (connection != NULL) {
         connection->probe = true;
         list_append(&peer->probes, &connection->node);
@@ -244,19 +215,27 @@ void connection_connected(struct peer *peer, const struct link_event *event) {
     if (autonat_link_connected(peer, event)) {
         return;
     }
-    const char *refusal = refusal_of(peer, event);
-    struct peer_connection *connection = refusal == NULL ? connection_new(peer, event) : NULL;
+    struct netaddr origin = resources_origin(&event->remote);
+    struct admission_ticket ticket = {.begun = false};
+    uint64_t code = PEER_CLOSE_LIMIT;
+    const char *refusal = count(peer, link, &origin, &ticket) != 0
+                              ? "out of memory"
+                              : refusal_of(peer, event, &origin, &code);
+    struct peer_connection *connection =
+        refusal == NULL ? connection_new(peer, event, &origin, &ticket) : NULL;
     if (connection == NULL) {
+        admission_end(&peer->resources.admission, &ticket);
         refusal = refusal != NULL ? refusal : "out of memory";
         char id[PEER_ID_TEXT_MAX];
         peer_id_format(&event->peer_id, id);
-        log_event(peer->log, LOG_LEVEL_WARNING, "peer", "connection of %s refused: %s", id,
-                  refusal);
+        /* Who does it all the time is named once, by resources_log(). */
+        log_event(peer->log, link->inbound ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "peer",
+                  "connection of %s refused: %s", id, refusal);
         if (!link->inbound) {
-            dial_link_closed(peer, link, PLASM_LIMIT);
+            dial_link_closed(peer, link, code == PEER_CLOSE_DENIED ? PLASM_REFUSED : PLASM_LIMIT);
         }
         link->user = NULL;
-        link->transport->verbs->close(link, PEER_CLOSE_LIMIT, refusal, peer->now);
+        link->transport->verbs->close(link, code, refusal, peer->now);
         return;
     }
     link->user = connection;
@@ -283,10 +262,12 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
     } else {
         list_remove(&peer->connections, &connection->node);
         list_remove(&connection->known->connections, &connection->sibling);
-        peer->inbound -= connection->inbound;
     }
-    ip_count_release(peer, connection->ip);
-    connection->ip = NULL;
+    admission_end(&peer->resources.admission, &connection->ticket);
+    if (connection->inbound && (error == PLASM_MALFORMED || error == PLASM_LIMIT)) {
+        admission_offend(&peer->resources.admission, &connection->address, ADMISSION_PROTOCOL,
+                         peer->now);
+    }
     struct list_node *node;
     while ((node = list_first(&connection->streams)) != NULL) {
         stream_lost(CONTAINER_OF(node, struct peer_stream, node), error);
@@ -370,6 +351,55 @@ void peer_disconnect(struct peer *peer, struct peer_connection *connection, nano
     if (!connection->ended) {
         connection->link->transport->verbs->close(connection->link, 0, "", now);
     }
+}
+
+int peer_set_access(struct peer *peer, const struct access_rules *rules, nanos now) {
+    peer->now = now;
+    int error = resources_set_rules(&peer->resources, rules);
+    if (error != 0) {
+        return error;
+    }
+    struct peer_connection *connection = NULL;
+    while ((connection = peer_connection_next(peer, connection)) != NULL) {
+        const char *denied =
+            resources_denied(&peer->resources, &connection->known->id, &connection->address);
+        if (denied != NULL) {
+            connection->link->transport->verbs->close(connection->link, PEER_CLOSE_DENIED, denied,
+                                                      now);
+        }
+    }
+    return 0;
+}
+
+/* One offence more of a kind; when the other side has had its share of them, it has to go. */
+static bool offend(struct peer_connection *connection, enum admission_offence offence,
+                   struct bucket *bucket, uint32_t per_second, uint32_t burst) {
+    struct peer *peer = connection->peer;
+    if (connection->ended || connection->expelled) {
+        return true;
+    }
+    if (bucket_take(bucket, per_second, burst, peer->now)) {
+        return false;
+    }
+    admission_blame(&peer->resources.admission, &connection->address, offence, burst, peer->now);
+    connection->expelled = true;
+    const char *text =
+        offence == ADMISSION_STREAMS ? "too many broken streams" : "too many refused requests";
+    connection->link->transport->verbs->close(connection->link, PEER_CLOSE_LIMIT, text, peer->now);
+    return true;
+}
+
+void connection_stream_broken(struct peer_connection *connection) {
+    const struct resource_limits *limits = &connection->peer->resources.limits;
+    (void)offend(connection, ADMISSION_STREAMS, &connection->broken,
+                 limits->broken_streams_per_second, limits->broken_streams_burst);
+}
+
+bool peer_refused(struct peer_connection *connection, nanos now) {
+    const struct resource_limits *limits = &connection->peer->resources.limits;
+    connection->peer->now = now;
+    return offend(connection, ADMISSION_REQUESTS, &connection->refused,
+                  limits->refused_requests_per_second, limits->refused_requests_burst);
 }
 
 struct peer_connection *peer_connection_next(const struct peer *peer,

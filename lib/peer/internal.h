@@ -31,6 +31,7 @@ enum peer_service {
     SERVICE_AUTONAT_BACK,
     SERVICE_APPLICATION,
 };
+#define SERVICE_COUNT (SERVICE_APPLICATION + 1)
 
 /* How many of our own protocols are accepted besides the application's. */
 #define SERVICE_PROTOCOLS_MAX 12
@@ -41,7 +42,6 @@ enum peer_service {
 #define SERVICE_OUT_MAX 131072
 /* Application error code of a reset for a bad message. */
 #define PEER_RESET_PROTOCOL 1
-#define PEER_CLOSE_LIMIT    2
 
 /* A deadline in the peer's heap and what to do then. It is there as long as its object has anything
  * to wait for, so that setting it never fails. */
@@ -86,7 +86,10 @@ struct peer_connection {
     struct list_node node;    /* in peer->connections, then peer->ended_connections */
     struct list_node sibling; /* in the known peer's list */
     struct known_peer *known;
-    struct ip_count *ip; /* NULL where it does not count */
+    struct netaddr address;         /* where it comes from; family 0 through a relay */
+    struct admission_ticket ticket; /* where the transport has none */
+    struct bucket broken;           /* streams that came to no end */
+    struct bucket refused;          /* requests */
     struct public_key *key;
     struct multiaddr remote;
     struct list streams;
@@ -106,6 +109,7 @@ struct peer_connection {
     bool reads_capability;
     bool pings_apart; /* the other side does not answer twice on one stream */
     bool takes_push;
+    bool expelled; /* closed for what it did */
     bool ended;
     bool unreported; /* PEER_EVENT_DISCONNECTED found no place in the queue */
     int end_error;
@@ -115,20 +119,14 @@ struct peer_connection {
     void *user;
 };
 
-/* An IP address, not a loopback one, with inbound connections. */
-struct ip_count {
-    struct map_node node;
-    size_t connections;
-    uint8_t size;
-    uint8_t bytes[16];
-};
-
 /* A peer we have connections to, or are dialling. */
 struct known_peer {
     struct map_node node; /* by id */
     struct peer_id id;
     struct list connections; /* open ones, oldest first */
     size_t handles;          /* connections not freed yet, ended ones too */
+    size_t streams;          /* opened by it */
+    size_t service_streams[SERVICE_COUNT];
     struct dial *dial;
 };
 
@@ -218,8 +216,7 @@ struct peer {
     struct map known;
     struct list connections; /* open ones */
     struct list probes;      /* open ones made for dial-backs */
-    size_t inbound;          /* of them */
-    struct map ips;
+    struct resources resources;
     struct list ended_connections; /* freed at the next call */
     struct list ended_streams;
     struct list dials;
@@ -293,6 +290,9 @@ void connection_connected(struct peer *peer, const struct link_event *event);
 void connection_closed(struct peer *peer, const struct link_event *event);
 /* A connection made for a dial-back. NULL without memory. */
 struct peer_connection *connection_of_probe(struct peer *peer, const struct link_event *event);
+/* An inbound stream came to no end: reset, refused, or never agreed on. Those who go on and on have
+ * to go. */
+void connection_stream_broken(struct peer_connection *connection);
 void connection_update_keep_alive(struct peer_connection *connection);
 void connections_reap(struct peer *peer);
 void connections_free(struct peer *peer);

@@ -8,9 +8,7 @@
 #include "util/ensure.h"
 
 const struct peer_limits peer_limits_default = {
-    .connections_inbound_max = 1024,
-    .connections_per_peer_max = 8,
-    .connections_per_ip_max = 64,
+    .resources = RESOURCE_LIMITS_DEFAULT,
     .dial_timeout = 10 * NANOS_SECOND,
     .negotiation_timeout = 10 * NANOS_SECOND,
 };
@@ -53,7 +51,7 @@ int peer_new(const struct peer_config *config, struct peer **ret_peer) {
     random_init(&peer->random, config->seed);
     const uint64_t secret[2] = {random_u64(&peer->random), random_u64(&peer->random)};
     map_init(&peer->known, peer->memory, secret);
-    map_init(&peer->ips, peer->memory, secret);
+    resources_init(&peer->resources, &config->limits.resources, peer->memory, secret);
     list_init(&peer->connections);
     list_init(&peer->probes);
     list_init(&peer->ended_connections);
@@ -104,9 +102,13 @@ void peer_free(struct peer *peer) {
     block_unref(peer->zeros);
     heap_done(&peer->timers);
     map_done(&peer->known);
-    map_done(&peer->ips);
+    resources_done(&peer->resources);
     random_done(&peer->random);
     memory_put(peer->memory, peer, sizeof(*peer));
+}
+
+struct admission *peer_admission(struct peer *peer) {
+    return &peer->resources.admission;
 }
 
 int peer_add_transport(struct peer *peer, struct transport *transport) {
@@ -182,6 +184,7 @@ bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event)
             if (relay_service_run(peer)) {
                 continue;
             }
+            resources_log(&peer->resources, peer->log);
             return false;
         }
         if (dispatch(peer, &event, ret_event)) {
@@ -190,6 +193,7 @@ bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event)
         /* What the last event ended was not shown to anybody. */
         streams_reap(peer);
         connections_reap(peer);
+        resources_log(&peer->resources, peer->log);
     }
 }
 

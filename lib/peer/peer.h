@@ -10,6 +10,7 @@
 #define PEER_PEER_H
 
 #include "crypto/random.h"
+#include "peer/resources.h"
 #include "peer/transport.h"
 #include "proto/kad/addresses.h"
 #include "proto/kad/namespace.h"
@@ -22,9 +23,7 @@ struct peer_stream;
 
 /* Bounds; see limits.md of the documentation for where they come from. */
 struct peer_limits {
-    size_t connections_inbound_max;
-    size_t connections_per_peer_max;
-    size_t connections_per_ip_max; /* loopback is exempt */
+    struct resource_limits resources;
     nanos dial_timeout;
     nanos negotiation_timeout;
 };
@@ -108,6 +107,13 @@ struct peer_event {
 MUST_CHECK int peer_new(const struct peer_config *config, struct peer **ret_peer);
 /* Frees everything of its own; the transports must outlive it and are left alone. */
 void peer_free(struct peer *peer);
+/* What transports ask about new connections, for their configuration; as long as the peer. */
+struct admission *peer_admission(struct peer *peer);
+/* Whom to refuse from now on; connections of denied peers end. PLASM_NO_MEMORY: as before. */
+MUST_CHECK int peer_set_access(struct peer *peer, const struct access_rules *rules, nanos now);
+/* The application refused a request of the other side, or found it invalid: those who go on and on
+ * are disconnected and named in the log. True when this was one too many. */
+bool peer_refused(struct peer_connection *connection, nanos now);
 /* PLASM_LIMIT. */
 MUST_CHECK int peer_add_transport(struct peer *peer, struct transport *transport);
 

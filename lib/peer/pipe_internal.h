@@ -4,6 +4,7 @@
 
 #include "peer/pipe_security.h"
 #include "peer/pipe_transport.h"
+#include "peer/resources.h"
 #include "proto/multistream/multistream.h"
 #include "proto/yamux/yamux.h"
 #include "util/heap.h"
@@ -43,10 +44,11 @@ struct pipe {
     struct link link;
     struct pipe_transport *transport;
     struct pipe_provider *provider;
-    struct list_node node;      /* in transport->pipes */
-    struct list_node ready;     /* in transport->ready: something to take in or to tell */
-    struct list_node waiting;   /* in provider->waiting */
-    struct list_node handshake; /* in transport->handshakes: accepted, not connected */
+    struct list_node node;          /* in transport->pipes */
+    struct list_node ready;         /* in transport->ready: something to take in or to tell */
+    struct list_node waiting;       /* in provider->waiting */
+    struct admission_ticket ticket; /* accepted ones */
+    struct list_node handshake;     /* in transport->handshakes: accepted, not connected */
     struct heap_node timer;
     void *user;
     enum pipe_stage stage;

@@ -4,7 +4,6 @@
 #include "util/ensure.h"
 
 const struct pipe_limits pipe_limits_default = {
-    .handshakes_inbound_max = 64,
     .handshake_timeout = 10 * NANOS_SECOND,
     /* Longer than the pause between the keep-alives of go-libp2p and js-libp2p. */
     .idle_timeout = 45 * NANOS_SECOND,
@@ -122,6 +121,9 @@ static void link_over(struct pipe *pipe) {
     }
     if (list_linked(&pipe->handshake)) {
         list_remove(&transport->handshakes, &pipe->handshake);
+    }
+    if (pipe->link.admission != NULL) {
+        admission_end(transport->config.admission, &pipe->ticket);
     }
     pipe->linger_deadline = nanos_add(transport->now, transport->config.limits.linger_timeout);
     if (pipe->known) {
@@ -375,25 +377,50 @@ static void pipe_keep_alive(struct link *link, bool on) {
 
 /* --- for providers ---------------------------------------------------------------------------- */
 
+/* Whether there is room for one more; the oldest handshake makes some. */
+static int admit(struct pipe_transport *pipes, const struct netaddr *origin, nanos now) {
+    struct admission *admission = pipes->config.admission;
+    const char *reason;
+    if (admission == NULL) {
+        return 0;
+    }
+    if (admission_ask(admission, origin, true, now, &reason) != ADMISSION_WELCOME) {
+        return PLASM_REFUSED;
+    }
+    while (admission_is_full_of_handshakes(admission)) {
+        if (list_empty(&pipes->handshakes)) {
+            return PLASM_LIMIT;
+        }
+        struct pipe *oldest = CONTAINER_OF(list_first(&pipes->handshakes), struct pipe, handshake);
+        pipes->stats.handshakes_evicted++;
+        pipe_fail(oldest, PLASM_LIMIT, 0, "too many handshakes at a time");
+        drop(oldest);
+    }
+    return 0;
+}
+
 int pipe_accept(struct transport *transport, struct pipe_provider *provider,
                 const struct multiaddr *remote, nanos now, struct pipe **ret_pipe) {
     struct pipe_transport *pipes = of_transport(transport);
     if (pipes->closed) {
         return PLASM_LIMIT;
     }
-    if (pipes->handshakes.size >= pipes->config.limits.handshakes_inbound_max) {
-        struct pipe *oldest = CONTAINER_OF(list_first(&pipes->handshakes), struct pipe, handshake);
-        pipes->stats.handshakes_evicted++;
-        pipe_fail(oldest, PLASM_LIMIT, 0, "too many handshakes at a time");
-        drop(oldest);
+    struct netaddr origin = resources_origin(remote);
+    int error = admit(pipes, &origin, now);
+    if (error != 0) {
+        return error;
     }
     struct pipe *pipe;
-    int error = pipe_new(pipes, provider, remote, true, now, &pipe);
+    error = pipe_new(pipes, provider, remote, true, now, &pipe);
     if (error != 0) {
         return error;
     }
     pipe->link.inbound = true;
     list_append(&pipes->handshakes, &pipe->handshake);
+    if (pipes->config.admission != NULL) {
+        pipe->link.admission = pipes->config.admission;
+        admission_begin(pipes->config.admission, &pipe->ticket, &origin, true);
+    }
     upgrade_begin(pipe);
     *ret_pipe = pipe;
     return 0;

@@ -37,11 +37,10 @@ struct pipe_security;
 
 /* Bounds; limits.md has where they come from. */
 struct pipe_limits {
-    size_t handshakes_inbound_max; /* accepted, not connected yet; full: the oldest goes */
-    nanos handshake_timeout;       /* from dialling or accepting until the link is connected */
-    nanos idle_timeout;            /* nothing heard, and nobody wants the link kept alive */
-    nanos linger_timeout;          /* for what is still to be sent after close */
-    size_t windows_bytes_max;      /* what receive windows of all streams may grow by */
+    nanos handshake_timeout;  /* from dialling or accepting until the link is connected */
+    nanos idle_timeout;       /* nothing heard, and nobody wants the link kept alive */
+    nanos linger_timeout;     /* for what is still to be sent after close */
+    size_t windows_bytes_max; /* what receive windows of all streams may grow by */
 };
 extern const struct pipe_limits pipe_limits_default;
 
@@ -52,6 +51,9 @@ struct pipe_config {
     struct memory *memory;
     uint8_t seed[32];
     struct pipe_limits limits;
+    /* Whom it asks about new connections, shared with other transports. Borrowed, and outlives the
+     * links. NULL: all are accepted. */
+    struct admission *admission;
     const struct log_sink *log; /* may be NULL */
 };
 
@@ -81,7 +83,8 @@ bool pipe_provider_next(struct pipe_provider *provider, struct pipe **ret_pipe,
                         enum pipe_task *ret_task);
 
 /* A pipe that came from the other side. `remote` is what LINK_CONNECTED will say. PLASM_LIMIT,
- * PLASM_NO_MEMORY: there is no pipe, end the medium. */
+ * PLASM_REFUSED (by limits or the operator's lists), PLASM_NO_MEMORY: there is no pipe, end the
+ * medium. */
 MUST_CHECK int pipe_accept(struct transport *transport, struct pipe_provider *provider,
                            const struct multiaddr *remote, nanos now, struct pipe **ret_pipe);
 /* The answer to PIPE_DIAL. */

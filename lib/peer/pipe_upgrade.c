@@ -115,11 +115,13 @@ static int keep_identity(struct pipe *pipe, const struct pipe_security_event *ev
 /* Streams begin: the link is connected. */
 static bool connected(struct pipe *pipe, const struct peer_id *id, const struct public_key *key,
                       struct link_event *ret_event) {
-    if (streams_begin(pipe) != 0) {
+    struct pipe_transport *transport = pipe->transport;
+    if (streams_begin(pipe) != 0 ||
+        (pipe->link.admission != NULL &&
+         admission_connect(transport->config.admission, &pipe->ticket) != 0)) {
         pipe_fail(pipe, PLASM_NO_MEMORY, 0, "out of memory");
         return false;
     }
-    struct pipe_transport *transport = pipe->transport;
     pipe->stage = PIPE_OPEN;
     pipe->known = true;
     if (list_linked(&pipe->handshake)) {

@@ -69,6 +69,7 @@ static struct quic_link *link_new(struct quic_transport *quic, struct quic_conn 
     if (link != NULL) {
         link->link.transport = &quic->transport;
         link->link.inbound = inbound;
+        link->link.admission = inbound ? quic_admission(quic->endpoint) : NULL;
         link->conn = conn;
         list_init(&link->streams);
         list_append(&quic->links, &link->node);

@@ -34,6 +34,8 @@ static struct peer_stream *stream_new(struct peer_connection *connection,
     link_stream->user = stream;
     list_append(&connection->streams, &stream->node);
     connection->stream_handles++;
+    connection->known->streams += inbound;
+    connection->known->service_streams[SERVICE_NONE] += inbound;
     return stream;
 }
 
@@ -57,6 +59,10 @@ static void stream_retire(struct peer_stream *stream) {
         stream->connection->application_streams--;
         connection_update_keep_alive(stream->connection);
     }
+    if (stream->inbound) {
+        stream->connection->known->streams--;
+        stream->connection->known->service_streams[stream->service]--;
+    }
     stream->service = SERVICE_NONE;
 }
 
@@ -78,6 +84,10 @@ void streams_reap(struct peer *peer) {
 }
 
 static void set_service(struct peer_stream *stream, enum peer_service service) {
+    if (stream->inbound) {
+        stream->connection->known->service_streams[stream->service]--;
+        stream->connection->known->service_streams[service]++;
+    }
     stream->service = service;
     if (service == SERVICE_APPLICATION) {
         stream->connection->application_streams++;
@@ -167,6 +177,9 @@ void stream_abort(struct peer_stream *stream, uint64_t code) {
     if (stream->link_stream != NULL && !(stream->input_ended && stream->output_ended)) {
         stream->link_stream->link->transport->verbs->reset(stream->link_stream, code);
     }
+    if (stream->inbound && code == PEER_RESET_PROTOCOL) {
+        connection_stream_broken(stream->connection);
+    }
     stream_retire(stream);
 }
 
@@ -175,6 +188,9 @@ static void stream_fail(struct peer_stream *stream, int error) {
     if (stream->link_stream != NULL) {
         stream->link_stream->link->transport->verbs->reset(stream->link_stream,
                                                            PEER_RESET_PROTOCOL);
+    }
+    if (stream->inbound) {
+        connection_stream_broken(stream->connection);
     }
     stream_lost(stream, error);
 }
@@ -203,10 +219,15 @@ void stream_expire(struct peer_stream *stream) {
 void stream_opened(struct peer *peer, const struct link_event *event) {
     struct peer_connection *connection = event->link->user;
     event->stream->user = NULL;
+    bool over = connection != NULL &&
+                connection->known->streams >= peer->resources.limits.streams_per_peer_max;
+    if (over) {
+        connection_stream_broken(connection);
+    }
     struct peer_stream *stream =
-        connection != NULL ? stream_new(connection, event->stream, true) : NULL;
+        connection != NULL && !over ? stream_new(connection, event->stream, true) : NULL;
     if (stream == NULL) {
-        event->link->transport->verbs->reset(event->stream, 0);
+        event->link->transport->verbs->reset(event->stream, over ? PEER_RESET_LIMIT : 0);
         return;
     }
     multistream_init(stream->select, MULTISTREAM_LISTENER, peer->protocol_names,
@@ -223,6 +244,13 @@ static void negotiated(struct peer_stream *stream) {
             heap_remove(&peer->timers, &stream->timer.node);
         }
         service_agreed(stream);
+        return;
+    }
+    enum peer_service service = peer->protocol_services[selected];
+    if (service != SERVICE_APPLICATION && stream->connection->known->service_streams[service] >=
+                                              peer->resources.limits.streams_per_protocol_max) {
+        connection_stream_broken(stream->connection);
+        stream_abort(stream, PEER_RESET_LIMIT);
         return;
     }
     stream->protocol = peer->protocol_names[selected];

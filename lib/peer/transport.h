@@ -12,6 +12,7 @@
 #include "util/time.h"
 #include "wire/multiaddr.h"
 
+struct admission;
 struct transport;
 
 /* First member of a transport's own connection. */
@@ -19,6 +20,8 @@ struct link {
     struct transport *transport;
     void *user; /* the peer's */
     bool inbound;
+    /* Where the transport has counted it, NULL for nowhere. */
+    const struct admission *admission;
 };
 
 /* First member of a transport's own stream. */

@@ -11,10 +11,6 @@
 /* How long a client that got a Retry may still send its first flight again. */
 #define RETRIED_LIFE (2 * NANOS_SECOND)
 
-static bool is_exempt(const struct netaddr *remote) {
-    return netaddr_is_loopback(remote);
-}
-
 static void write_refusal(struct quic_endpoint *endpoint, const struct quic_datagram *datagram,
                           const ngtcp2_pkt_hd *hd, uint64_t code, const char *reason) {
     endpoint->stats.refused++;
@@ -96,41 +92,10 @@ static enum token_state check_token(struct quic_endpoint *endpoint,
     return TOKEN_GOOD;
 }
 
-/* Why a client whose address is proven, or taken as such, is refused; NULL when it is welcome. */
-static const char *over_limit(struct quic_endpoint *endpoint, const struct netaddr *remote) {
-    const struct quic_limits *limits = &endpoint->config.limits;
-    if (endpoint->stats.connections_inbound >= limits->connections_inbound_max) {
-        return "too many connections";
-    }
-    if (is_exempt(remote)) {
-        return NULL;
-    }
-    if (prefix_table_count(&endpoint->prefixes, remote) >= limits->connections_per_ip_max ||
-        prefix_table_count48(&endpoint->prefixes, remote) >= limits->connections_per_ip6_48_max) {
-        return "too many connections of this address";
-    }
-    return NULL;
-}
-
-/* Whether the prefix is within its rate. */
-static bool is_slow(struct quic_endpoint *endpoint, const struct netaddr *remote, bool proven) {
-    const struct quic_limits *limits = &endpoint->config.limits;
-    return is_exempt(remote) || prefix_table_allow(&endpoint->prefixes, remote, proven,
-                                                   limits->accepts_per_ip_per_second,
-                                                   limits->accepts_per_ip_burst, endpoint->now);
-}
-
-/* Whether the address has to be proven first. */
-static bool needs_proof(struct quic_endpoint *endpoint, const struct netaddr *remote) {
-    uint32_t rate = endpoint->config.limits.retry_accepts_per_second;
-    return endpoint->config.always_retry ||
-           !bucket_take(&endpoint->accept_bucket, rate, rate, endpoint->now) ||
-           !is_slow(endpoint, remote, false);
-}
-
 /* Room for one more handshake: the oldest has had its time. */
 static void evict_handshakes(struct quic_endpoint *endpoint) {
-    while (endpoint->handshakes.size >= endpoint->config.limits.handshakes_inbound_max) {
+    while (admission_is_full_of_handshakes(endpoint->admission) &&
+           !list_empty(&endpoint->handshakes)) {
         struct quic_conn *oldest =
             LIST_ENTRY(list_first(&endpoint->handshakes), struct quic_conn, handshake);
         endpoint->stats.handshakes_evicted++;
@@ -151,19 +116,31 @@ void accept_datagram(struct quic_endpoint *endpoint, const struct quic_datagram 
         write_refusal(endpoint, datagram, &hd, CODE_INVALID_TOKEN, "token");
         return;
     }
-    if (token == TOKEN_NONE && (was_retried(endpoint, &hd.dcid) || needs_proof(endpoint, remote))) {
+    if (token == TOKEN_NONE && was_retried(endpoint, &hd.dcid)) {
         accept_retry(endpoint, datagram, &hd);
         return;
     }
-    const char *refusal = over_limit(endpoint, remote);
-    if (refusal == NULL && token == TOKEN_GOOD && !is_slow(endpoint, remote, true)) {
-        refusal = "too many new connections of this address";
-    }
-    if (refusal != NULL) {
+    const char *refusal = NULL;
+    switch (
+        admission_ask(endpoint->admission, remote, token == TOKEN_GOOD, endpoint->now, &refusal)) {
+    case ADMISSION_PROVE:
+        accept_retry(endpoint, datagram, &hd);
+        return;
+    case ADMISSION_REFUSED:
         write_refusal(endpoint, datagram, &hd, QUIC_CODE_REFUSED, refusal);
+        return;
+    case ADMISSION_WELCOME:
+        break;
+    }
+    if (token == TOKEN_NONE && endpoint->config.always_retry) {
+        accept_retry(endpoint, datagram, &hd);
         return;
     }
     evict_handshakes(endpoint);
+    if (admission_is_full_of_handshakes(endpoint->admission)) {
+        write_refusal(endpoint, datagram, &hd, QUIC_CODE_REFUSED, "too many handshakes");
+        return;
+    }
     struct conn_options options = {.local = datagram->local,
                                    .remote = *remote,
                                    .hd = &hd,

@@ -131,10 +131,9 @@ static int on_handshake_completed(ngtcp2_conn *ngtcp2, void *user_data) {
         return fail(conn, PLASM_UNTRUSTED);
     }
     if (conn->inbound) {
-        if (prefix_table_add(&endpoint->prefixes, &conn->remote) != 0) {
+        if (admission_connect(endpoint->admission, &conn->ticket) != 0) {
             return fail(conn, PLASM_NO_MEMORY);
         }
-        conn->counted = true;
         list_remove(&endpoint->handshakes, &conn->handshake);
         endpoint->stats.accepted++;
         endpoint->stats.connections_inbound++;

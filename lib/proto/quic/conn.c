@@ -267,6 +267,8 @@ int conn_new(struct quic_endpoint *endpoint, const struct conn_options *options,
     list_append(&endpoint->conns, &conn->node);
     if (conn->inbound) {
         list_append(&endpoint->handshakes, &conn->handshake);
+        admission_begin(endpoint->admission, &conn->ticket, &conn->remote,
+                        options->original_dcid != NULL);
     }
     int error = conn_fill(conn, options);
     if (error != 0) {
@@ -298,10 +300,7 @@ void conn_free_protocol(struct quic_conn *conn) {
     if (list_linked(&conn->handshake)) {
         list_remove(&endpoint->handshakes, &conn->handshake);
     }
-    if (conn->counted) {
-        prefix_table_remove(&endpoint->prefixes, &conn->remote);
-        conn->counted = false;
-    }
+    admission_end(endpoint->admission, &conn->ticket);
 }
 
 void conn_free_streams(struct quic_conn *conn) {
@@ -376,10 +375,7 @@ void conn_check_path(struct quic_conn *conn) {
     if (netaddr_equal(&local, &conn->path_local) && netaddr_equal(&remote, &conn->remote)) {
         return;
     }
-    if (conn->counted && !netaddr_equal_ip(&remote, &conn->remote)) {
-        prefix_table_remove(&conn->endpoint->prefixes, &conn->remote);
-        conn->counted = prefix_table_add(&conn->endpoint->prefixes, &remote) == 0;
-    }
+    admission_move(conn->endpoint->admission, &conn->ticket, &remote);
     conn->any_local = conn->any_local && netaddr_is_unspecified(&local);
     conn->path_local = local;
     conn->local = conn->any_local ? conn->local : local;

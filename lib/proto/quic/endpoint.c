@@ -12,13 +12,7 @@ void quic_config_init(struct quic_config *config) {
         .initial_rtt = 100 * NANOS_MILLISECOND,
         .limits =
             {
-                .connections_inbound_max = 1024,
-                .handshakes_inbound_max = 64,
-                .connections_per_ip_max = 64,
-                .connections_per_ip6_48_max = 256,
-                .accepts_per_ip_per_second = 10,
-                .accepts_per_ip_burst = 100,
-                .retry_accepts_per_second = 1000,
+                .admission = ADMISSION_LIMITS_DEFAULT,
                 .streams_inbound_max = 256,
                 .stream_window_bytes = 512 << 10,
                 .stream_window_bytes_max = 10 << 20,
@@ -37,9 +31,10 @@ static bool is_complete(const struct quic_config *config) {
     return config->certificate != NULL && config->memory != NULL && config->alpn != NULL &&
            config->local.family != NETADDR_NONE && config->idle_timeout > 0 &&
            config->keep_alive_interval > 0 && config->handshake_timeout > 0 &&
-           config->initial_rtt > 0 && limits->connections_inbound_max > 0 &&
-           limits->handshakes_inbound_max > 0 && limits->accepts_per_ip_burst > 0 &&
-           limits->retry_accepts_per_second > 0 && limits->unsent_bytes_max > 0 &&
+           config->initial_rtt > 0 && limits->admission.connections_inbound_max > 0 &&
+           limits->admission.handshakes_inbound_max > 0 &&
+           limits->admission.accepts_per_ip_burst > 0 &&
+           limits->admission.retry_accepts_per_second > 0 && limits->unsent_bytes_max > 0 &&
            limits->unsent_bytes_low < limits->unsent_bytes_max &&
            limits->unacknowledged_bytes_max > 0 && limits->stream_window_bytes > 0 &&
            limits->connection_window_bytes > 0;
@@ -52,7 +47,10 @@ static void init_maps(struct quic_endpoint *endpoint) {
     }
     map_init(&endpoint->cids, endpoint->memory, &secrets[0]);
     map_init(&endpoint->resets, endpoint->memory, &secrets[2]);
-    prefix_table_init(&endpoint->prefixes, endpoint->memory, &secrets[4]);
+    admission_init(&endpoint->own_admission, &endpoint->config.limits.admission, endpoint->memory,
+                   &secrets[4]);
+    endpoint->admission =
+        endpoint->config.admission != NULL ? endpoint->config.admission : &endpoint->own_admission;
     heap_init(&endpoint->timers, endpoint->memory);
     list_init(&endpoint->conns);
     list_init(&endpoint->handshakes);
@@ -79,7 +77,6 @@ int quic_endpoint_new(const struct quic_config *config, struct quic_endpoint **r
     random_init(&endpoint->random, config->seed);
     crypto_wipe(endpoint->config.seed, sizeof(endpoint->config.seed));
     init_maps(endpoint);
-    bucket_fill(&endpoint->accept_bucket, config->limits.retry_accepts_per_second, 0);
     bucket_fill(&endpoint->reset_bucket, QUIC_RESETS_PER_SECOND, 0);
     bucket_fill(&endpoint->version_bucket, QUIC_VERSIONS_PER_SECOND, 0);
     int error = tls_endpoint_init(endpoint, config->certificate);
@@ -108,7 +105,7 @@ void quic_endpoint_free(struct quic_endpoint *endpoint) {
     free_conns(&endpoint->conns);
     free_conns(&endpoint->closed);
     free_conns(&endpoint->lingering);
-    prefix_table_done(&endpoint->prefixes);
+    admission_done(&endpoint->own_admission);
     map_done(&endpoint->cids);
     map_done(&endpoint->resets);
     heap_done(&endpoint->timers);
@@ -284,5 +281,9 @@ void quic_stats(const struct quic_endpoint *endpoint, struct quic_stats *ret_sta
 }
 
 size_t quic_connections_of(const struct quic_endpoint *endpoint, const struct netaddr *address) {
-    return prefix_table_count(&endpoint->prefixes, address);
+    return admission_count(endpoint->admission, address);
+}
+
+struct admission *quic_admission(struct quic_endpoint *endpoint) {
+    return endpoint->admission;
 }

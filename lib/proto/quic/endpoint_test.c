@@ -41,7 +41,7 @@ static void retry_under_load(void **state) {
     (void)state;
     struct pair pair;
     pair_init(&pair, 2);
-    pair.sides[SERVER].config.limits.retry_accepts_per_second = 5;
+    pair.sides[SERVER].config.limits.admission.retry_accepts_per_second = 5;
     pair_start(&pair);
     for (unsigned i = 1; i <= 10; i++) {
         pair_dial(&pair);
@@ -283,8 +283,8 @@ static void truncated_initials(void **state) {
     static uint8_t room[QUIC_PACKET_SIZE_MAX];
     struct pair pair;
     pair_init(&pair, 11);
-    pair.sides[SERVER].config.limits.accepts_per_ip_burst = 10000;
-    pair.sides[SERVER].config.limits.retry_accepts_per_second = 10000;
+    pair.sides[SERVER].config.limits.admission.accepts_per_ip_burst = 10000;
+    pair.sides[SERVER].config.limits.admission.retry_accepts_per_second = 10000;
     pair_start(&pair);
     size_t size = first_datagram(&pair, room, sizeof(room));
     struct netaddr *client = &pair.sides[CLIENT].address;
@@ -312,7 +312,7 @@ static void handshakes_are_bounded(void **state) {
     (void)state;
     struct pair pair;
     pair_init(&pair, 12);
-    pair.sides[SERVER].config.limits.handshakes_inbound_max = 5;
+    pair.sides[SERVER].config.limits.admission.handshakes_inbound_max = 5;
     pair.network.cut[SERVER] = true; /* the client never goes on */
     pair_start(&pair);
     for (int i = 0; i < 20; i++) {
@@ -331,7 +331,7 @@ static void connections_are_bounded(void **state) {
     (void)state;
     struct pair pair;
     pair_init(&pair, 13);
-    pair.sides[SERVER].config.limits.connections_inbound_max = 3;
+    pair.sides[SERVER].config.limits.admission.connections_inbound_max = 3;
     pair_start(&pair);
     for (int i = 0; i < 5; i++) {
         pair_dial(&pair);
@@ -350,7 +350,7 @@ static void connections_of_an_address(void **state) {
     (void)state;
     struct pair pair;
     pair_init(&pair, 14);
-    pair.sides[SERVER].config.limits.connections_per_ip_max = 2;
+    pair.sides[SERVER].config.limits.admission.connections_per_ip_max = 2;
     pair_start(&pair);
     for (int i = 0; i < 3; i++) {
         pair_dial(&pair);
@@ -375,8 +375,8 @@ static void rate_of_an_address(void **state) {
     struct pair pair;
     pair_init(&pair, 15);
     struct quic_limits *limits = &pair.sides[SERVER].config.limits;
-    limits->accepts_per_ip_burst = 3;
-    limits->accepts_per_ip_per_second = 1;
+    limits->admission.accepts_per_ip_burst = 3;
+    limits->admission.accepts_per_ip_per_second = 1;
     pair_start(&pair);
     for (int i = 0; i < 8; i++) {
         pair_dial(&pair);
@@ -413,9 +413,9 @@ static void many_connections(void **state) {
     struct pair pair;
     pair_init(&pair, 17);
     struct quic_limits *limits = &pair.sides[SERVER].config.limits;
-    limits->connections_per_ip_max = 500;
-    limits->accepts_per_ip_burst = 500;
-    limits->handshakes_inbound_max = 500;
+    limits->admission.connections_per_ip_max = 500;
+    limits->admission.accepts_per_ip_burst = 500;
+    limits->admission.handshakes_inbound_max = 500;
     pair_start(&pair);
     for (int i = 0; i < 300; i++) {
         pair_dial(&pair);

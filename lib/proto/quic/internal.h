@@ -6,13 +6,12 @@
 
 #include "crypto/random.h"
 #include "identity/certificate_cache.h"
-#include "proto/quic/bucket.h"
 #include "proto/quic/frames.h"
 #include "proto/quic/ngtcp2_compat.h"
 #include "proto/quic/path.h"
-#include "proto/quic/prefix_table.h"
 #include "proto/quic/quic.h"
 #include "proto/quic/send_queue.h"
+#include "util/bucket.h"
 #include "util/heap.h"
 #include "util/list.h"
 #include "util/map.h"
@@ -74,7 +73,6 @@ struct quic_conn {
     bool inbound;
     bool reported;  /* QUIC_CONNECTED was queued, or the caller dialled it: it wants a CLOSED */
     bool heard;     /* a packet of the peer was read */
-    bool counted;   /* in the prefix table */
     bool any_local; /* dialled with an unspecified source IP */
     bool keep_alive;
     bool ping;           /* send something at the next transmit */
@@ -91,6 +89,7 @@ struct quic_conn {
     gnutls_session_t session;              /* NULL after the handshake */
     struct certificate_identity *identity; /* between verification and QUIC_CONNECTED */
     struct peer_id expected;               /* size 0: anybody */
+    struct admission_ticket ticket;        /* accepted ones */
     struct netaddr local;                  /* as far as is known */
     struct netaddr remote;
     struct netaddr path_local;  /* what ngtcp2 knows it by */
@@ -187,8 +186,8 @@ struct quic_endpoint {
     size_t arena_used;
     struct stop_sending stops[FRAMES_STOPS_MAX]; /* of the packet that is being read */
     size_t stop_count;
-    struct prefix_table prefixes;
-    struct bucket accept_bucket;
+    struct admission *admission;
+    struct admission own_admission;
     struct bucket reset_bucket;
     struct bucket version_bucket;
     struct retried retried[QUIC_RETRIED_MAX];

@@ -19,6 +19,7 @@
 #define QUIC_QUIC_H
 
 #include "identity/certificate.h"
+#include "util/admission.h"
 #include "util/block.h"
 #include "util/log.h"
 #include "util/netaddr.h"
@@ -52,14 +53,7 @@ enum quic_congestion { QUIC_CUBIC, QUIC_RENO, QUIC_BBR };
 
 /* Bounds; those of limits.md are the defaults. Zero in quic_config.limits is never "no bound". */
 struct quic_limits {
-    size_t connections_inbound_max;
-    size_t handshakes_inbound_max; /* not connected yet; full: the oldest goes */
-    size_t connections_per_ip_max; /* IPv4 address or IPv6 /56; loopback exempt */
-    size_t connections_per_ip6_48_max;
-    uint32_t
-        accepts_per_ip_per_second; /* new connections of one IPv4 or IPv6 /56; loopback exempt */
-    uint32_t accepts_per_ip_burst;
-    uint32_t retry_accepts_per_second; /* unverified ones of all addresses: above, Retry is sent */
+    struct admission_limits admission; /* of an endpoint without quic_config.admission */
     uint32_t streams_inbound_max;      /* open at a time, in a connection */
     uint32_t stream_window_bytes;      /* receive windows at first, */
     uint32_t stream_window_bytes_max;  /* and how far they grow when bytes are consumed fast */
@@ -90,6 +84,9 @@ struct quic_config {
     nanos handshake_timeout;
     nanos initial_rtt; /* assumed until measured: the first retransmission comes after 3 of it */
     struct quic_limits limits;
+    /* Whom it asks about new connections, shared with other transports: borrowed, and outlives the
+     * connections. NULL: one of its own. */
+    struct admission *admission;
     const struct log_sink *log; /* may be NULL */
 };
 
@@ -276,5 +273,7 @@ struct quic_stats {
 void quic_stats(const struct quic_endpoint *endpoint, struct quic_stats *ret_stats);
 /* Inbound connections of this IPv4 address or IPv6 /56 now. */
 size_t quic_connections_of(const struct quic_endpoint *endpoint, const struct netaddr *address);
+/* Who counts its connections. */
+struct admission *quic_admission(struct quic_endpoint *endpoint);
 
 #endif

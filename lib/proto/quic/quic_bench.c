@@ -79,8 +79,8 @@ static void start_side(struct bench *bench, int index) {
     config.memory = &side->memory;
     config.local = side->address;
     config.accept = index == 1;
-    config.limits.connections_inbound_max = 1000000;
-    config.limits.retry_accepts_per_second = 1000000;
+    config.limits.admission.connections_inbound_max = 1000000;
+    config.limits.admission.retry_accepts_per_second = 1000000;
     config.seed[0] = (uint8_t)index;
     require(quic_endpoint_new(&config, &side->endpoint) == 0, "cannot make an endpoint");
 }

@@ -1,6 +1,6 @@
 /* A token bucket: so many at once, so many a second in the long run. */
-#ifndef QUIC_BUCKET_H
-#define QUIC_BUCKET_H
+#ifndef UTIL_BUCKET_H
+#define UTIL_BUCKET_H
 
 #include <stdbool.h>
 

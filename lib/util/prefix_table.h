@@ -1,6 +1,6 @@
 /* How many connections an address has, and how fast it makes new ones. */
-#ifndef QUIC_PREFIX_TABLE_H
-#define QUIC_PREFIX_TABLE_H
+#ifndef UTIL_PREFIX_TABLE_H
+#define UTIL_PREFIX_TABLE_H
 
 #include "util/list.h"
 #include "util/map.h"
@@ -10,6 +10,17 @@
 /* Prefixes remembered: those without connections go when their rate is forgiven, the longest unused
  * first. */
 #define PREFIXES_MAX 8192
+
+/* Kinds of offences that are counted. */
+#define PREFIX_OFFENCES 7
+
+/* What was done wrong from a prefix; the owner of the table keeps it. */
+struct prefix_offences {
+    uint32_t counts[PREFIX_OFFENCES];
+    nanos begun[PREFIX_OFFENCES];
+    nanos last;
+    bool named;
+};
 
 struct prefix_table {
     struct memory *memory;
@@ -30,5 +41,9 @@ bool prefix_table_allow(struct prefix_table *table, const struct netaddr *addres
 /* A connection begins, and ends. PLASM_NO_MEMORY. */
 MUST_CHECK int prefix_table_add(struct prefix_table *table, const struct netaddr *address);
 void prefix_table_remove(struct prefix_table *table, const struct netaddr *address);
+/* The offences of the IPv4 address or IPv6 /56; zeros at first. NULL when nothing can be remembered
+ * of it. Borrowed until the next call. */
+struct prefix_offences *prefix_table_offences(struct prefix_table *table,
+                                              const struct netaddr *address);
 
 #endif

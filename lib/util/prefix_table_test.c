@@ -5,8 +5,8 @@
 
 #include <cmocka.h>
 
-#include "proto/quic/bucket.h"
-#include "proto/quic/prefix_table.h"
+#include "util/bucket.h"
+#include "util/prefix_table.h"
 
 static const uint64_t secret[2] = {1, 2};
 

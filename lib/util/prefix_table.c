@@ -1,7 +1,7 @@
 /* Counting connections by address prefix. */
-#include "proto/quic/prefix_table.h"
+#include "util/prefix_table.h"
 
-#include "proto/quic/bucket.h"
+#include "util/bucket.h"
 #include "util/ensure.h"
 
 #define KEY_MAX 8
@@ -18,6 +18,7 @@ struct prefix {
     struct prefix_key key;
     size_t connections;
     struct bucket buckets[2]; /* of unproven and of proven addresses */
+    struct prefix_offences offences;
 };
 
 void prefix_table_init(struct prefix_table *table, struct memory *memory,
@@ -97,6 +98,24 @@ size_t prefix_table_count48(const struct prefix_table *table, const struct netad
     return address->family == NETADDR_IP6 ? count_of(table, address, 48) : 0;
 }
 
+static void touch(struct prefix_table *table, struct prefix *prefix) {
+    if (prefix->connections == 0) { /* used last */
+        list_remove(&table->idle, &prefix->idle);
+        list_append(&table->idle, &prefix->idle);
+    }
+}
+
+struct prefix_offences *prefix_table_offences(struct prefix_table *table,
+                                              const struct netaddr *address) {
+    struct prefix_key key = key_of(address, 56);
+    struct prefix *prefix = make(table, &key);
+    if (prefix == NULL) {
+        return NULL;
+    }
+    touch(table, prefix);
+    return &prefix->offences;
+}
+
 bool prefix_table_allow(struct prefix_table *table, const struct netaddr *address, bool proven,
                         uint32_t per_second, uint32_t burst, nanos now) {
     struct prefix_key key = key_of(address, 56);
@@ -108,10 +127,7 @@ bool prefix_table_allow(struct prefix_table *table, const struct netaddr *addres
     if (bucket->filled == 0) {
         bucket_fill(bucket, burst, now);
     }
-    if (prefix->connections == 0) { /* used last */
-        list_remove(&table->idle, &prefix->idle);
-        list_append(&table->idle, &prefix->idle);
-    }
+    touch(table, prefix);
     return bucket_take(bucket, per_second, burst, now);
 }
 
@@ -133,6 +149,10 @@ static void subtract(struct prefix_table *table, const struct netaddr *address, 
     ENSURE(prefix != NULL && prefix->connections > 0);
     if (--prefix->connections == 0) {
         list_append(&table->idle, &prefix->idle);
+        if (prefix->buckets[0].filled == 0 && prefix->buckets[1].filled == 0 &&
+            prefix->offences.last == 0) {
+            forget(table, prefix); /* there is nothing to remember */
+        }
     }
 }
 
