@@ -71,6 +71,15 @@ def connection(peer, other):
 # -- two peers, one connection ---------------------------------------------------------------------
 
 
+def secured(peer, other, entry):
+    """A TCP connection has the secure channel that one of the two was limited to, and Yamux."""
+    wanted = [p.argv[p.argv.index("--security") + 1] for p in (peer, other) if "--security" in p.argv]
+    if wanted and "security" in entry:
+        found = entry["security"]
+        expect(found.split("/")[1] == wanted[0], f"{peer.name} speaks {found}, not {wanted[0]}")
+        expect(entry["muxer"] == "/yamux/1.0.0", f"{peer.name} has the muxer {entry['muxer']!r}")
+
+
 def handshake(dialler, listener):
     answer = dialler.call("connect", addr=listener.addr)
     expect(answer["peer_id"] == listener.id, f"connected to {answer['peer_id']}")
@@ -82,6 +91,8 @@ def handshake(dialler, listener):
         lambda a: [e["direction"] for e in a["peers"] if e["peer_id"] == dialler.id] == ["inbound"],
         "does not list the dialler once, as inbound",
     )
+    secured(dialler, listener, out[0])
+    secured(listener, dialler, connection(listener, dialler)[0])
 
 
 def identified(asker, answerer):
@@ -185,7 +196,7 @@ def closed(closer, other):
 
 def pair(check, dialler, listener):
     """Everything two connected peers do but the DHT."""
-    if not check("QUIC handshake", handshake, dialler, listener):
+    if not check("handshake", handshake, dialler, listener):
         return
     for asker, answerer in ((dialler, listener), (listener, dialler)):
         who = "dialler" if asker is dialler else "listener"
@@ -206,9 +217,9 @@ def closing(check, dialler, listener):
     """Closing, by each side. The two must be in different DHTs: js dials its DHT neighbours again
     as soon as they are gone.
     """
-    if check("QUIC handshake", handshake, dialler, listener):
+    if check("handshake", handshake, dialler, listener):
         check("closed by the dialler", closed, dialler, listener)
-        check("QUIC handshake again", handshake, dialler, listener)
+        check("handshake again", handshake, dialler, listener)
         check("closed by the listener", closed, listener, dialler)
 
 

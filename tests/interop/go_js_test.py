@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import cases
+import tcp_cases
 from driver import Programs, Suite
 
 
@@ -24,6 +25,10 @@ def main():
     suite.group("js dials go", ["js", "go"], cases.pair)
     suite.group("go dials js, closing", ["go --prefix /other", "js"], cases.closing)
     suite.group("js dials go, closing", ["js --prefix /other", "go"], cases.closing)
+    for security in ("noise", "tls"):
+        go, js = (f"{name} {tcp_cases.TCP4} --security {security}" for name in ("go", "js"))
+        suite.group(f"go dials js over TCP, {security}", [go, js], tcp_cases.meeting)
+        suite.group(f"js dials go over TCP, {security}", [js, go], tcp_cases.meeting)
     suite.group("kad go-js", ["go", "js"], cases.kad_pair)
     suite.group("kad js-go", ["js", "go"], cases.kad_pair)
     suite.group("kad go-js-go", ["go", "js", "go"], cases.kad_line)

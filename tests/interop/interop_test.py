@@ -40,7 +40,7 @@ def no_strangers(peer, foreign):
 
 
 def ipv6(check, dialler, listener):
-    if check("QUIC handshake", cases.handshake, dialler, listener):
+    if check("handshake", cases.handshake, dialler, listener):
         check("identify by the dialler", cases.identified, dialler, listener)
         check("identify by the listener", cases.identified, listener, dialler)
         check("ping", cases.pinged, dialler, listener)

@@ -46,7 +46,7 @@ class InstallDeps(unittest.TestCase):
                 os.chmod(path, 0o755)
             log = os.path.join(directory, "log")
             environment = {"PATH": directory, "LOG": log, "LACKS": lacks, "CARGO": "1.95.0",
-                           "GO": "1.25.1", "NODE": "20.1.0", "CANDIDATE": "1:1.19~1",
+                           "GO": "1.26.1", "NODE": "20.1.0", "CANDIDATE": "1:1.19~1",
                            "USER_ID": "0", **settings}
             result = subprocess.run([TOOL, *arguments], env=environment, text=True, check=False,
                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -99,13 +99,13 @@ class InstallDeps(unittest.TestCase):
     def test_old_go_and_node_are_skipped_with_a_reason(self):
         status, output, calls = self.run_tool("interop", GO="1.19.8", NODE="18.19.0")
         self.assertEqual((status, calls), (0, []))
-        self.assertIn("go 1.19.8, 1.25 or newer is needed", output)
+        self.assertIn("go 1.19.8, 1.26 or newer is needed", output)
         self.assertIn("node 18.19.0, 20 or newer is needed", output)
         status, output, calls = self.run_tool("interop", without=("go", "node"))
         self.assertEqual((status, calls), (0, []))
         self.assertIn("go is missing", output)
         status, output, calls = self.run_tool("interop", without=("go", "node"),
-                                              CANDIDATE="2:1.26~2")
+                                              CANDIDATE="2:1.27~2")
         self.assertEqual(status, 0)
         self.assertTrue(calls[1].endswith(" golang-go"), calls)
 

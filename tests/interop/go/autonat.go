@@ -24,7 +24,7 @@ type autonatService struct {
 func newAutonatService(h host.Host, version int) (*autonatService, error) {
 	service := &autonatService{}
 	for range 2 {
-		dialer, err := newHost()
+		dialer, err := newHost("any")
 		if err != nil {
 			return nil, errors.Join(err, service.close())
 		}

@@ -227,6 +227,8 @@ func (node *node) peers(context.Context, *request) (answer, error) {
 			"peer_id":   conn.RemotePeer().String(),
 			"addr":      conn.RemoteMultiaddr().String(),
 			"direction": direction,
+			"security":  string(conn.ConnState().Security),
+			"muxer":     string(conn.ConnState().StreamMultiplexer),
 		})
 	}
 	return answer{"peers": peers}, nil

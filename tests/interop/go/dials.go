@@ -44,7 +44,7 @@ func (node *node) dials(ctx context.Context, req *request) (answer, error) {
 	}
 	node.held.close()
 	for range parallel {
-		h, err := newHost()
+		h, err := newHost("any")
 		if err != nil {
 			return nil, err
 		}

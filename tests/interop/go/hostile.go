@@ -73,6 +73,11 @@ func pingOver(ctx context.Context, conn *quic.Conn) error {
 			return err
 		}
 	}
+	return pingOn(stream)
+}
+
+// pingOn runs one libp2p ping on a new stream.
+func pingOn(stream io.ReadWriteCloser) error {
 	if err := multistream.SelectProtoOrFail(pingProtocol, stream); err != nil {
 		return err
 	}
@@ -273,13 +278,18 @@ func (server *hostileServer) accept() {
 func (server *hostileServer) answerPing(stream *quic.Stream) {
 	defer stream.Close()
 	defer stream.CancelRead(0)
+	if agreePing(stream) == nil {
+		server.count(&server.pings)
+		io.Copy(stream, stream)
+	}
+}
+
+// agreePing takes ping, and nothing else, on a stream that the other side opened.
+func agreePing(stream io.ReadWriteCloser) error {
 	protocols := multistream.NewMultistreamMuxer[string]()
 	protocols.AddHandler(pingProtocol, nil)
-	if _, _, err := protocols.Negotiate(stream); err != nil {
-		return
-	}
-	server.count(&server.pings)
-	io.Copy(stream, stream)
+	_, _, err := protocols.Negotiate(stream)
+	return err
 }
 
 // trace counts connection attempts and records how each one was closed. The listener itself never

@@ -30,6 +30,7 @@ func main() {
 	flag.StringVar(&options.prefix, "prefix", "/phase", "DHT protocol prefix")
 	flag.StringVar(&options.mode, "mode", "server", "DHT mode: server or client")
 	flag.BoolVar(&options.mdns, "mdns", false, "announce and look for peers by mDNS")
+	flag.StringVar(&options.security, "security", "any", "of TCP: noise, tls or any")
 	flag.Parse()
 	if err := run(options, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "peer:", err)
@@ -105,6 +106,7 @@ type request struct {
 	Protocol string          `json:"protocol"`
 	Hex      string          `json:"hex"`
 	Kind     string          `json:"kind"`
+	Security string          `json:"security"`
 	Server   int             `json:"server"`
 	Count    int             `json:"count"`
 	Size     int             `json:"size"`
@@ -171,6 +173,9 @@ func (node *node) dispatch(ctx context.Context, req *request) (answer, error) {
 		"dial_bad":       dialBad,
 		"serve_bad":      node.hostile.serve,
 		"served":         node.hostile.served,
+		"dial_bad_tcp":   dialBadTCP,
+		"serve_bad_tcp":  node.hostileTCP.serve,
+		"served_tcp":     node.hostileTCP.served,
 	}
 	command, known := commands[req.Command]
 	if !known {

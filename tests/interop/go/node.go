@@ -1,4 +1,4 @@
-// The node itself: a go-libp2p host that speaks QUIC alone, a Kademlia DHT under our own protocol
+// The node itself: a go-libp2p host that speaks QUIC and TCP, a Kademlia DHT under our own protocol
 // prefix and an echo protocol.
 package main
 
@@ -18,8 +18,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 )
 
 const (
@@ -29,10 +33,11 @@ const (
 )
 
 type nodeOptions struct {
-	listen string
-	prefix string
-	mode   string
-	mdns   bool
+	listen   string
+	prefix   string
+	mode     string
+	security string
+	mdns     bool
 }
 
 type node struct {
@@ -44,6 +49,8 @@ type node struct {
 	relay   *relay.Relay
 	autonat *autonatService
 	found   discovered
+
+	hostileTCP hostileTCPServers
 }
 
 // interopValidator takes every value under /interop/ but those that ask to be refused, and
@@ -70,11 +77,31 @@ func (interopValidator) Select(_ string, values [][]byte) (int, error) {
 	return best, nil
 }
 
+// securities are the secure channels of TCP that a host has: one, or for "any" both.
+func securities(name string) ([]libp2p.Option, error) {
+	options := []libp2p.Option{libp2p.Muxer(yamux.ID, yamux.DefaultTransport)}
+	if name == "noise" || name == "any" {
+		options = append(options, libp2p.Security(noise.ID, noise.New))
+	}
+	if name == "tls" || name == "any" {
+		options = append(options, libp2p.Security(libp2ptls.ID, libp2ptls.New))
+	}
+	if len(options) == 1 {
+		return nil, fmt.Errorf("security %q is none of noise, tls and any", name)
+	}
+	return options, nil
+}
+
 // newHost listens on the addresses given, or dials only.
-func newHost(listen ...string) (host.Host, error) {
+func newHost(security string, listen ...string) (host.Host, error) {
+	secure, err := securities(security)
+	if err != nil {
+		return nil, err
+	}
 	options := []libp2p.Option{
 		libp2p.ListenAddrStrings(listen...),
 		libp2p.Transport(libp2pquic.NewTransport),
+		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.EnableRelay(),
 		libp2p.DisableMetrics(),
 		libp2p.UserAgent("interop-go/1"),
@@ -85,7 +112,7 @@ func newHost(listen ...string) (host.Host, error) {
 	if len(listen) == 0 {
 		options = append(options, libp2p.NoListenAddrs)
 	}
-	return libp2p.New(options...)
+	return libp2p.New(append(options, secure...)...)
 }
 
 func newNode(ctx context.Context, options nodeOptions) (*node, error) {
@@ -97,7 +124,7 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 	default:
 		return nil, fmt.Errorf("mode %q is neither server nor client", options.mode)
 	}
-	h, err := newHost(options.listen)
+	h, err := newHost(options.security, options.listen)
 	if err != nil {
 		return nil, err
 	}
@@ -130,6 +157,7 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 func (node *node) close() {
 	node.found.close()
 	node.hostile.close()
+	node.hostileTCP.close()
 	node.held.close()
 	if node.relay != nil {
 		node.relay.Close()

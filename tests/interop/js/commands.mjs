@@ -258,7 +258,9 @@ function peers (node) {
     peers: node.getConnections().map((connection) => ({
       peer_id: connection.remotePeer.toString(),
       addr: connection.remoteAddr.toString(),
-      direction: connection.direction
+      direction: connection.direction,
+      security: connection.encryption ?? '',
+      muxer: connection.multiplexer ?? ''
     }))
   }
 }

@@ -1,11 +1,15 @@
-// The node itself: js-libp2p on QUIC alone, a Kademlia DHT under our own protocol prefix and an
+// The node itself: js-libp2p on QUIC and TCP, a Kademlia DHT under our own protocol prefix and an
 // echo protocol.
 import { servePerf } from './perf.mjs'
+import { noise } from '@chainsafe/libp2p-noise'
 import { quic } from '@chainsafe/libp2p-quic'
+import { yamux } from '@chainsafe/libp2p-yamux'
 import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
 import { ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
 import { createLibp2p } from 'libp2p'
 
 export const ECHO_PROTOCOL = '/phase/interop/echo/1.0.0'
@@ -32,14 +36,22 @@ function select (_key, values) {
   return best
 }
 
-export async function createNode ({ listen, prefix, mode, mdns: onLan }) {
+// The secure channels of TCP, by the name of the option.
+const SECURITIES = { noise: [noise()], tls: [tls()], any: [noise(), tls()] }
+
+export async function createNode ({ listen, prefix, mode, security, mdns: onLan }) {
   if (mode !== 'server' && mode !== 'client') {
     throw new Error(`mode "${mode}" is neither server nor client`)
+  }
+  if (SECURITIES[security] === undefined) {
+    throw new Error(`security "${security}" is none of noise, tls and any`)
   }
   const discovered = new Map()
   const node = await createLibp2p({
     addresses: { listen: [listen] },
-    transports: [quic()],
+    transports: [quic(), tcp()],
+    connectionEncrypters: SECURITIES[security],
+    streamMuxers: [yamux()],
     nodeInfo: { userAgent: 'interop-js/1' },
     peerDiscovery: onLan ? [(components) => listened(mdns()(components), discovered)] : [],
     services: {

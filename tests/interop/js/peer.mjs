@@ -17,7 +17,8 @@ const { values: options } = parseArgs({
     listen: { type: 'string', default: '/ip4/127.0.0.1/udp/0/quic-v1' },
     prefix: { type: 'string', default: '/phase' },
     mode: { type: 'string', default: 'server' },
-    mdns: { type: 'boolean', default: false }
+    mdns: { type: 'boolean', default: false },
+    security: { type: 'string', default: 'any' }
   }
 })
 
