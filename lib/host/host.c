@@ -466,7 +466,10 @@ static int open_pipes(struct host *host, const struct certificate *certificate) 
     if (error == 0) {
         error = pipe_transport_new(&config, &host->pipes);
     }
-    return error == 0 ? peer_add_transport(host->peer, host->pipes) : error;
+    if (error == 0) {
+        error = peer_add_transport(host->peer, host->pipes);
+    }
+    return error == 0 ? peer_set_circuits(host->peer, host->pipes) : error;
 }
 
 static int open_sockets(struct host *host, struct host_fault *fault) {

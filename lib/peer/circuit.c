@@ -10,7 +10,7 @@
 /* After our last byte the other side has this long to end its direction. */
 #define CIRCUIT_LINGER_TIMEOUT (5 * NANOS_SECOND)
 /* Bytes of a pipe that are taken at a time, and those that may wait for the stream. */
-#define CIRCUIT_ROOM_SIZE  16384
+#define CIRCUIT_ROOM_SIZE  32768
 #define CIRCUIT_UNSENT_MAX 65536
 
 struct circuit {

@@ -389,8 +389,7 @@ void kad_service_bootstrap(struct peer *peer, uint64_t *ret_request);
 int relay_service_init(struct peer *peer);
 void relay_service_free(struct peer *peer);
 /* Asks relays, and arms the timer: after anything happened. */
-/* True when there was work of circuits. */
-bool relay_service_run(struct peer *peer);
+void relay_service_run(struct peer *peer);
 void relay_service_expire(struct peer *peer);
 void relay_service_identified(struct peer_connection *connection, const struct bytes *addresses,
                               size_t count, bool is_relay);
@@ -411,6 +410,8 @@ int relay_read(struct peer_stream *stream, enum relay_protocol protocol, struct 
                struct relay_message *ret_message, size_t *ret_size);
 
 /* circuit.c: circuits of our own */
+/* Does what their pipes wait for; true when there was anything. Only when no transport has an event
+ * left: sending may end the life of bytes that were not taken yet. */
 bool circuits_run(struct peer *peer);
 void circuits_free(struct peer *peer);
 void circuit_relay_connected(struct peer_connection *connection, uint64_t request);

@@ -166,7 +166,7 @@ bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event)
     release_taken(peer);
     for (;;) {
         kad_service_run(peer);
-        (void)relay_service_run(peer);
+        relay_service_run(peer);
         if (events_take(peer, ret_event)) {
             return true;
         }
@@ -181,7 +181,7 @@ bool peer_next_event(struct peer *peer, nanos now, struct peer_event *ret_event)
             silent++;
         }
         if (silent == peer->transport_count) {
-            if (relay_service_run(peer)) {
+            if (circuits_run(peer)) {
                 continue;
             }
             resources_log(&peer->resources, peer->log);

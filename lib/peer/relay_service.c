@@ -79,7 +79,7 @@ void peer_use_relays(struct peer *peer, bool on, nanos now) {
         }
     }
     relay_client_enable(&peer->relay.client, on, now);
-    (void)relay_service_run(peer);
+    relay_service_run(peer);
 }
 
 size_t peer_relay_addresses(const struct peer *peer, struct multiaddr *ret_addresses,
@@ -257,7 +257,7 @@ static void tell_change(struct peer *peer) {
     (void)peer_emit(peer, &event);
 }
 
-bool relay_service_run(struct peer *peer) {
+void relay_service_run(struct peer *peer) {
     struct peer_relay *relay = &peer->relay;
     struct relay_ask what;
     while (relay_client_next_ask(&relay->client, peer->now, &what)) {
@@ -273,7 +273,6 @@ bool relay_service_run(struct peer *peer) {
     if (relay->timer.node.deadline != deadline) {
         peer_timer_set(peer, &relay->timer, deadline);
     }
-    return circuits_run(peer);
 }
 
 void relay_service_expire(struct peer *peer) {
@@ -282,7 +281,7 @@ void relay_service_expire(struct peer *peer) {
         bridge_expire(peer);
     }
     connections_close_superseded(peer);
-    (void)relay_service_run(peer);
+    relay_service_run(peer);
 }
 
 void peer_relay_stats(const struct peer *peer, struct peer_relay_stats *ret_stats) {

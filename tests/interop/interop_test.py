@@ -19,6 +19,16 @@ FOREIGN = ("go", "js")
 IPV6 = "--listen /ip6/::1/udp/0/quic-v1"
 OTHER_NETWORK = "--prefix /other"
 CLIENT = "--mode client"
+# Who relays, who calls, who is called.
+RELAYED = (
+    ("us", "go", "go"),
+    ("go", "us", "us"),
+    ("go", "go", "us"),
+    ("go", "us", "go"),
+    ("us", "us", "go"),
+    ("us", "go", "us"),
+    ("us", "us", "us"),
+)
 
 
 def one_socket(dialler, listener):
@@ -102,11 +112,12 @@ def main():
             lambda check, *peers: check("observed address", one_socket, *peers),
         )
         kademlia(suite, foreign)
-    suite.group(
-        "relay us, go to go", ["us", f"go {CLIENT}", f"go {CLIENT}"], relay_cases.circuit
-    )
-    suite.group("relay go, we reserve", ["go", "us"], relay_cases.reservation)
-    suite.group("relay us, we reserve", ["us", "us"], relay_cases.reservation)
+    for relay, caller, private in RELAYED:
+        suite.group(
+            f"relay {relay}, {caller} to {private}",
+            [relay, f"{private} {CLIENT}", f"{caller} {CLIENT}"],
+            relay_cases.circuit,
+        )
     suite.group("kad go-us-js", ["go", "us", "js"], cases.kad_line)
     suite.group("find_peer go-us-js", ["go", "us", "js"], cases.kad_find_peer)
     suite.group("hostile kad", ["us", "go"], kad_hostile)
