@@ -10,7 +10,16 @@
 
 #include "host/address.h"
 
-enum kind { KIND_NUMBER, KIND_BYTES, KIND_FLAG, KIND_TEXT, KIND_LISTEN, KIND_BOOTSTRAP, KIND_WORD };
+enum kind {
+    KIND_NUMBER,
+    KIND_BYTES,
+    KIND_FLAG,
+    KIND_TEXT,
+    KIND_LISTEN,
+    KIND_BOOTSTRAP,
+    KIND_WORD,
+    KIND_ACCESS
+};
 
 /* One setting. `words` of KIND_WORD in the order of the enum it sets. */
 struct setting {
@@ -267,6 +276,87 @@ static const struct setting settings[] = {
      {NULL},
      "1G",
      "disk for modules and compiled modules"},
+    {"network",
+     "connections",
+     KIND_NUMBER,
+     FIELD(connections),
+     1,
+     65536,
+     {NULL},
+     "1024",
+     "connections of others at the same time"},
+    {"network",
+     "connections_per_ip",
+     KIND_NUMBER,
+     FIELD(connections_per_ip),
+     1,
+     65536,
+     {NULL},
+     "64",
+     "of them, of one IPv4 address or IPv6 /56; the loopback interface is exempt"},
+    {"network",
+     "connections_per_ip6_48",
+     KIND_NUMBER,
+     FIELD(connections_per_ip6_48),
+     1,
+     65536,
+     {NULL},
+     "256",
+     "of them, of one IPv6 /48"},
+    {"network",
+     "connections_per_peer",
+     KIND_NUMBER,
+     FIELD(connections_per_peer),
+     1,
+     1024,
+     {NULL},
+     "8",
+     "of them, of one peer"},
+    {"network",
+     "new_connections_per_second",
+     KIND_NUMBER,
+     FIELD(new_connections_per_second),
+     1,
+     1000000,
+     {NULL},
+     "10",
+     "new connections of one IPv4 address or IPv6 /56, in the long run"},
+    {"network",
+     "new_connections_burst",
+     KIND_NUMBER,
+     FIELD(new_connections_burst),
+     1,
+     1000000,
+     {NULL},
+     "100",
+     "and how many at once"},
+    {"network",
+     "memory_bytes",
+     KIND_BYTES,
+     FIELD(network_memory_bytes),
+     MEBI,
+     64 * GIBI,
+     {NULL},
+     "256M",
+     "state of all QUIC connections; when it is spent, those that hold most lose"},
+    {"access",
+     "deny",
+     KIND_ACCESS,
+     FIELD(deny),
+     0,
+     0,
+     {NULL},
+     "",
+     "prefixes and peer ids that are refused, separated by commas; all: everybody but exceptions"},
+    {"access",
+     "allow",
+     KIND_ACCESS,
+     FIELD(allow),
+     0,
+     0,
+     {NULL},
+     "",
+     "exceptions from deny: prefixes and peer ids"},
 };
 
 void config_default(struct config *config) {
@@ -395,6 +485,39 @@ static bool add_bootstrap(struct config *config, const char *value, char fault[C
     return true;
 }
 
+static bool add_access(struct config_access *access, const char *key, const char *value,
+                       char fault[CONFIG_FAULT_SIZE]) {
+    struct bytes text = bytes_of_string(value);
+    if (strcmp(value, "all") == 0 && strcmp(key, "deny") == 0) {
+        access->all = true;
+        return true;
+    }
+    if (access->prefix_count == CONFIG_ACCESS_MAX || access->peer_count == CONFIG_ACCESS_MAX) {
+        return fail(fault, key, value, "the list is too long: use a firewall");
+    }
+    if (netprefix_parse(text, &access->prefixes[access->prefix_count]) == 0) {
+        access->prefix_count++;
+    } else if (peer_id_parse(text, &access->peers[access->peer_count]) == 0) {
+        access->peer_count++;
+    } else {
+        return fail(fault, key, value, "must be like 203.0.113.0/24, 2001:db8::/32 or a peer id");
+    }
+    return true;
+}
+
+static bool add_item(struct config *config, const struct setting *setting, const char *item,
+                     char fault[CONFIG_FAULT_SIZE]) {
+    switch (setting->kind) {
+    case KIND_LISTEN:
+        return add_listen(config, item, fault);
+    case KIND_BOOTSTRAP:
+        return add_bootstrap(config, item, fault);
+    default:
+        return add_access((struct config_access *)((char *)config + setting->offset), setting->key,
+                          item, fault);
+    }
+}
+
 /* Each item of a list separated by commas. */
 static bool add_list(struct config *config, const struct setting *setting, const char *value,
                      char fault[CONFIG_FAULT_SIZE]) {
@@ -410,8 +533,7 @@ static bool add_list(struct config *config, const struct setting *setting, const
             if (bytes_to_string(bytes_of(value + start, end - start), item, sizeof(item)) != 0) {
                 return fail(fault, setting->key, value, "is too long");
             }
-            if (setting->kind == KIND_LISTEN ? !add_listen(config, item, fault)
-                                             : !add_bootstrap(config, item, fault)) {
+            if (!add_item(config, setting, item, fault)) {
                 return false;
             }
         }
@@ -441,6 +563,7 @@ bool config_set(struct config *config, const char *section, const char *key, con
                    fail(fault, key, value, "is too long");
         case KIND_LISTEN:
         case KIND_BOOTSTRAP:
+        case KIND_ACCESS:
             return add_list(config, setting, value, fault);
         }
     }

@@ -7,7 +7,9 @@
 #include <stdint.h>
 
 #include "host/host.h"
+#include "identity/peer_id.h"
 #include "plasmd/log.h"
+#include "util/netprefix.h"
 #include "wire/multiaddr.h"
 
 #define CONFIG_PATH_DEFAULT      "/etc/plasm/plasmd.conf"
@@ -16,6 +18,17 @@
 #define CONFIG_LISTEN_MAX        8
 #define CONFIG_BOOTSTRAP_MAX     32
 #define CONFIG_FAULT_SIZE        512
+
+#define CONFIG_ACCESS_MAX 256
+
+/* Those who are denied, or exceptions from that: prefixes and peers. */
+struct config_access {
+    bool all; /* denied: whoever is no exception */
+    size_t prefix_count;
+    size_t peer_count;
+    struct netprefix prefixes[CONFIG_ACCESS_MAX];
+    struct peer_id peers[CONFIG_ACCESS_MAX];
+};
 
 struct config {
     struct host_address listen[CONFIG_LISTEN_MAX];
@@ -48,6 +61,15 @@ struct config {
     uint64_t runners_warm;
     uint64_t lost_grace_ms;
     uint64_t price;
+    uint64_t connections;
+    uint64_t connections_per_ip;
+    uint64_t connections_per_ip6_48;
+    uint64_t connections_per_peer;
+    uint64_t new_connections_per_second;
+    uint64_t new_connections_burst;
+    uint64_t network_memory_bytes;
+    struct config_access deny;
+    struct config_access allow;
     bool isolation_per_job;
 };
 

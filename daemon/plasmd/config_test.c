@@ -62,6 +62,23 @@ static void a_file_sets_values(void **state) {
     assert_int_equal(config.log_level, LOG_LEVEL_DEBUG);
 }
 
+static void access_lists(void **state) {
+    (void)state;
+    assert_true(
+        read_text("[access]\n"
+                  "deny = 203.0.113.0/24, 2001:db8::/32, all\n"
+                  "allow = 12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA, 10.0.0.0/8\n"
+                  "[network]\nconnections = 7\nnew_connections_burst = 3\n"));
+    assert_true(config.deny.all);
+    assert_int_equal(config.deny.prefix_count, 2);
+    assert_int_equal(config.deny.prefixes[0].bits, 24);
+    assert_int_equal(config.allow.prefix_count, 1);
+    assert_int_equal(config.allow.peer_count, 1);
+    assert_int_equal(config.connections, 7);
+    assert_int_equal(config.new_connections_burst, 3);
+    assert_int_equal(config.network_memory_bytes, 256U << 20);
+}
+
 static void faults_name_file_and_line(void **state) {
     (void)state;
     static const struct {
@@ -77,6 +94,8 @@ static void faults_name_file_and_line(void **state) {
         {"[node]\nlisten = 0.0.0.0\n", ":2: ", "must be like /ip4"},
         {"[node]\nephemeral = perhaps\n", ":2: ", "yes or no"},
         {"[log]\nlevel = loud\n", ":2: ", "debug"},
+        {"[access]\ndeny = 1.2.3.4/33\n", ":2: ", "203.0.113.0/24"},
+        {"[access]\nallow = all\n", ":2: ", "peer id"},
         {"nonsense\n", ":1: ", "key = value"},
     };
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -99,6 +118,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(a_file_sets_values),
+        cmocka_unit_test(access_lists),
         cmocka_unit_test(faults_name_file_and_line),
         cmocka_unit_test(a_missing_file_is_a_fault_only_when_named),
     };

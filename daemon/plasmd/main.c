@@ -30,6 +30,8 @@ static const char usage[] =
     "  --log-level error|warning|info|debug\n"
     "  --print-addresses FILE   write the full multiaddrs there once listening\n"
     "  --runner FILE            plasm-run, the sandbox's program\n"
+    "  --deny PREFIX|PEER|all   repeatable: whom to refuse\n"
+    "  --allow PREFIX|PEER      repeatable: exceptions\n"
     "  --help, --version\n"
     "\n"
     "See plasmd(8) and plasmd.conf(5).\n";
@@ -45,6 +47,8 @@ enum option_value {
     OPTION_LOG_LEVEL,
     OPTION_PRINT_ADDRESSES,
     OPTION_RUNNER,
+    OPTION_DENY,
+    OPTION_ALLOW,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -60,6 +64,8 @@ static const struct option options[] = {
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"print-addresses", required_argument, NULL, OPTION_PRINT_ADDRESSES},
     {"runner", required_argument, NULL, OPTION_RUNNER},
+    {"deny", required_argument, NULL, OPTION_DENY},
+    {"allow", required_argument, NULL, OPTION_ALLOW},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -71,6 +77,7 @@ static const char *const settings[][3] = {
     {"state-dir", "node", "state_dir"}, {"ephemeral", "node", "ephemeral"},
     {"log-format", "log", "format"},    {"log-level", "log", "level"},
     {"runner", "node", "runner"},       {"mdns", "node", "mdns"},
+    {"deny", "access", "deny"},         {"allow", "access", "allow"},
 };
 
 static int refuse(const char *text) {

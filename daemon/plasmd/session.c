@@ -128,6 +128,13 @@ static bool hold(struct session *session, struct buffer *place, struct bytes dat
     return true;
 }
 
+/* Whoever is refused all the time has to go; the answer is on its way before. */
+static void count_refusal(struct session *session) {
+    if (session->stream != NULL) {
+        (void)peer_refused(peer_stream_connection(session->stream), host_now());
+    }
+}
+
 static void reject(struct session *session, enum job_rejection code, const char *text) {
     struct job_rejected rejected = {.code = code, .text = bytes_of_string(text)};
     if (code == JOB_REJECTED_BUSY) {
@@ -137,6 +144,7 @@ static void reject(struct session *session, enum job_rejection code, const char 
     if (job_worker_reject(&session->machine, &rejected) != 0) {
         drop_stream(session);
     }
+    count_refusal(session);
 }
 
 static void reject_fault(struct session *session, enum job_rejection code,
@@ -148,6 +156,7 @@ static void reject_fault(struct session *session, enum job_rejection code,
     if (job_worker_reject_fault(&session->machine, code, fault, &limits) != 0) {
         drop_stream(session);
     }
+    count_refusal(session);
 }
 
 /* Gives the receipt of a job that is over. */
@@ -315,6 +324,7 @@ static void take_event(struct session *session, const struct job_worker_event *e
                    job_rejection_name(event->refused.code),
                    event->refused.fault.field != NULL ? event->refused.fault.field : "offer",
                    event->refused.fault.text != NULL ? event->refused.fault.text : "");
+        count_refusal(session);
         break;
     }
 }

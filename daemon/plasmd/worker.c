@@ -309,9 +309,38 @@ static bool start_runner(struct worker *worker, char program[CONFIG_PATH_SIZE]) 
     return true;
 }
 
+/* Bounds on strangers, from the configuration. */
+static void fill_resources(const struct config *config, struct resource_limits *ret_limits) {
+    *ret_limits = (struct resource_limits)RESOURCE_LIMITS_DEFAULT;
+    struct admission_limits *admission = &ret_limits->admission;
+    admission->connections_inbound_max = (size_t)config->connections;
+    admission->connections_per_ip_max = (size_t)config->connections_per_ip;
+    admission->connections_per_ip6_48_max = (size_t)config->connections_per_ip6_48;
+    admission->accepts_per_ip_per_second = (uint32_t)config->new_connections_per_second;
+    admission->accepts_per_ip_burst = (uint32_t)config->new_connections_burst;
+    ret_limits->connections_per_peer_max = (size_t)config->connections_per_peer;
+}
+
+static bool set_access(struct worker *worker) {
+    const struct config *config = worker->config;
+    const struct access_rules rules = {.deny_all = config->deny.all,
+                                       .denied_prefixes = config->deny.prefixes,
+                                       .denied_prefix_count = config->deny.prefix_count,
+                                       .allowed_prefixes = config->allow.prefixes,
+                                       .allowed_prefix_count = config->allow.prefix_count,
+                                       .denied_peers = config->deny.peers,
+                                       .denied_peer_count = config->deny.peer_count,
+                                       .allowed_peers = config->allow.peers,
+                                       .allowed_peer_count = config->allow.peer_count};
+    return peer_set_access(host_peer(worker->host), &rules, host_now()) == 0 ||
+           complain("access lists", "no memory");
+}
+
 static bool start_host(struct worker *worker) {
     static const char *const protocols[] = {JOB_PROTOCOL};
     const struct config *config = worker->config;
+    struct resource_limits resources;
+    fill_resources(config, &resources);
     struct host_config host = {.loop = &worker->loop,
                                .listen = config->listen,
                                .listen_count = config->listen_count,
@@ -324,12 +353,14 @@ static bool start_host(struct worker *worker) {
                                .protocols = protocols,
                                .protocol_count = 1,
                                .log = daemon_log_sink(),
+                               .resources = &resources,
+                               .quic_state_bytes_max = (size_t)config->network_memory_bytes,
                                .on_event = on_event,
                                .context = worker};
     struct host_fault fault;
     int error = host_new(&host, &worker->host, &fault);
     if (error == 0) {
-        return true;
+        return set_access(worker);
     }
     char address[MULTIADDR_TEXT_MAX] = "network";
     if (fault.address.netaddr.family != NETADDR_NONE) {

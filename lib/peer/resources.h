@@ -41,13 +41,13 @@ struct resource_limits {
  * peers behind it; an allowed peer is not denied for itself. */
 struct access_rules {
     bool deny_all; /* whoever no exception names */
-    struct netprefix *denied_prefixes;
+    const struct netprefix *denied_prefixes;
     size_t denied_prefix_count;
-    struct netprefix *allowed_prefixes;
+    const struct netprefix *allowed_prefixes;
     size_t allowed_prefix_count;
-    struct peer_id *denied_peers;
+    const struct peer_id *denied_peers;
     size_t denied_peer_count;
-    struct peer_id *allowed_peers;
+    const struct peer_id *allowed_peers;
     size_t allowed_peer_count;
 };
 
