@@ -40,6 +40,7 @@ struct config {
     char kad_protocol[128];
     char print_addresses[CONFIG_PATH_SIZE]; /* command line only */
     bool ephemeral;
+    bool port_mapping;
     bool perf;
     bool mdns;
     enum log_format log_format;
