@@ -121,6 +121,10 @@ static void on_event(void *context, const struct peer_event *event) {
     case PEER_EVENT_LOOKUP_DONE:
         announce_event(worker, event);
         break;
+    case PEER_EVENT_REACHABILITY:
+        reach_changed(worker);
+        publish_capability(worker);
+        break;
     case PEER_EVENT_CONNECT_FAILED:
         daemon_log(LOG_LEVEL_INFO, "%s: %.*s",
                    event->count == PEER_NEARBY ? "mdns" : "kad: bootstrap", (int)event->data.size,
@@ -447,6 +451,7 @@ static bool go_public(struct worker *worker) {
     peer_bootstrap(host_peer(worker->host), config->bootstrap, config->bootstrap_count, host_now());
     announce_start(worker);
     start_mdns(worker);
+    reach_start(worker);
     return print_addresses(worker);
 }
 
@@ -493,7 +498,8 @@ static void stop(struct worker *worker) {
         save_table(worker);
     }
     (void)uv_prepare_stop(&worker->prepare); /* it would look at what is freed now */
-    host_free(worker->host);                 /* says goodbye; sessions hear of it no more */
+    reach_stop(worker);
+    host_free(worker->host); /* says goodbye; sessions hear of it no more */
     sessions_cut(worker);
     jobs_free(worker);
     sessions_free(worker);

@@ -49,6 +49,8 @@ struct worker {
     uint64_t capability_seq;
     size_t address_count;
     struct multiaddr addresses[PEER_OWN_ADDRESSES_MAX];
+    struct portmap *portmap; /* NULL: nothing is asked for */
+    size_t mapped_count;     /* ports that the router forwards */
     uint64_t published_slots;
     bool runner_ready;
     bool stopping;
@@ -57,6 +59,13 @@ struct worker {
 
 /* Runs until it is told to stop. The exit code. */
 int worker_run(const struct config *config);
+
+/* reach.c */
+/* Asks the router to forward our ports, where that makes sense. */
+void reach_start(struct worker *worker);
+void reach_stop(struct worker *worker);
+/* Our addresses are others now: takes them, and logs in short how we are reached. */
+void reach_changed(struct worker *worker);
 
 /* session.c */
 void session_opened(struct worker *worker, struct peer_stream *stream, nanos now);

@@ -7,7 +7,7 @@
 #include "host/portmap/internal.h"
 
 /* The library would go on for a minute: a router that does it answers at once. */
-#define TRIES_MAX 4
+#define TRIES_MAX 3
 
 static bool await(natpmp_t *natpmp, natpmpresp_t *response) {
     int status = NATPMP_TRYAGAIN;

@@ -20,7 +20,7 @@ struct portmap {
     bool working; /* a thread has `answer` and reads `mapped`; nobody else touches them */
     bool again;   /* ask once more as soon as it is done */
     bool closing;
-    bool unmapped;
+    bool timer_closed;
     struct portmap_result mapped; /* what the router does for us now */
     struct portmap_result answer;
 };
@@ -40,16 +40,12 @@ static void unmap(const struct portmap_result *mapped) {
 
 /* --- on a thread ------------------------------------------------------------------------------ */
 
+/* NAT-PMP first: who does not do it is found out within a second, with UPnP it takes ten. */
 static void do_map(uv_work_t *work) {
     struct portmap *portmap = work->data;
     memset(&portmap->answer, 0, sizeof(portmap->answer));
-    /* What worked the last time first. */
-    bool natpmp_first = portmap->mapped.method == PORTMAP_NATPMP;
-    if (natpmp_first && natpmp_map(portmap->ports, portmap->count, &portmap->answer)) {
-        return;
-    }
-    if (!upnp_map(portmap->ports, portmap->count, &portmap->answer) && !natpmp_first) {
-        (void)natpmp_map(portmap->ports, portmap->count, &portmap->answer);
+    if (!natpmp_map(portmap->ports, portmap->count, &portmap->answer)) {
+        (void)upnp_map(portmap->ports, portmap->count, &portmap->answer);
     }
 }
 
@@ -62,32 +58,35 @@ static void do_unmap(uv_work_t *work) {
 
 static void begin(struct portmap *portmap);
 
+static void free_when_done(struct portmap *portmap) {
+    if (portmap->timer_closed && !portmap->working) {
+        free(portmap);
+    }
+}
+
 static void on_closed(uv_handle_t *handle) {
-    free(handle->data);
+    struct portmap *portmap = handle->data;
+    portmap->timer_closed = true;
+    free_when_done(portmap);
 }
 
 static void on_timer(uv_timer_t *timer) {
     begin(timer->data);
 }
 
-static void finish(struct portmap *portmap);
-
 static void after_unmap(uv_work_t *work, int status) {
     (void)status;
     struct portmap *portmap = work->data;
     portmap->working = false;
-    portmap->unmapped = true;
-    finish(portmap);
+    free_when_done(portmap);
 }
 
-/* Once no thread is at work: mappings away, then everything. */
-static void finish(struct portmap *portmap) {
-    if (!portmap->unmapped && portmap->mapped.count > 0 &&
+/* No thread is at work and none will be wanted but this one. */
+static void take_back(struct portmap *portmap) {
+    if (portmap->mapped.count > 0 &&
         uv_queue_work(portmap->loop, &portmap->work, do_unmap, after_unmap) == 0) {
         portmap->working = true;
-        return;
     }
-    uv_close((uv_handle_t *)&portmap->timer, on_closed);
 }
 
 static void after_map(uv_work_t *work, int status) {
@@ -96,7 +95,8 @@ static void after_map(uv_work_t *work, int status) {
     portmap->working = false;
     portmap->mapped = portmap->answer;
     if (portmap->closing) {
-        finish(portmap);
+        take_back(portmap);
+        free_when_done(portmap);
         return;
     }
     portmap->on_result(portmap->context, &portmap->mapped);
@@ -151,8 +151,8 @@ void portmap_free(struct portmap *portmap) {
         return;
     }
     portmap->closing = true;
-    (void)uv_timer_stop(&portmap->timer);
+    uv_close((uv_handle_t *)&portmap->timer, on_closed);
     if (!portmap->working) {
-        finish(portmap);
+        take_back(portmap);
     }
 }

@@ -1,4 +1,4 @@
-/* Asks the router to forward ports to us: UPnP IGD, and NAT-PMP where that is not there. Both
+/* Asks the router to forward ports to us: by NAT-PMP, or UPnP IGD where that is not there. Both
  * libraries block, so they run on libuv's threads; answers come from the loop. Mappings are renewed
  * at half their life, tried again later where there is no router that does it, and removed at the
  * end. */
@@ -29,9 +29,9 @@ enum portmap_method { PORTMAP_NONE, PORTMAP_UPNP, PORTMAP_NATPMP };
 struct portmap_result {
     enum portmap_method method; /* NONE: no router does it; `text` says what was tried */
     size_t count;
-    struct portmap_port ports[PORTMAP_PORTS_MAX];  /* those that are mapped, */
-    struct netaddr external[PORTMAP_PORTS_MAX];    /* and where they are outside */
-    char text[PORTMAP_TEXT_MAX];                   /* for people */
+    struct portmap_port ports[PORTMAP_PORTS_MAX]; /* those that are mapped, */
+    struct netaddr external[PORTMAP_PORTS_MAX];   /* and where they are outside */
+    char text[PORTMAP_TEXT_MAX];                  /* for people */
 };
 
 /* Begins at once. `on_result` comes from the loop whenever the router has answered anew; its result

@@ -34,8 +34,8 @@ static bool igd_open(struct igd *igd, char *text) {
     int kind = UPNP_GetValidIGD(igd->devices, &igd->urls, &igd->data, igd->inside,
                                 sizeof(igd->inside), outside, sizeof(outside));
 #else
-    int kind = UPNP_GetValidIGD(igd->devices, &igd->urls, &igd->data, igd->inside,
-                                sizeof(igd->inside));
+    int kind =
+        UPNP_GetValidIGD(igd->devices, &igd->urls, &igd->data, igd->inside, sizeof(igd->inside));
 #endif
     igd->found = kind != 0;
     if (kind != IGD_CONNECTED) {
@@ -63,9 +63,8 @@ static int add(struct igd *igd, const struct portmap_port *port, unsigned outsid
     (void)snprintf(inner, sizeof(inner), "%u", (unsigned)port->port);
     (void)snprintf(outer, sizeof(outer), "%u", outside);
     (void)snprintf(life, sizeof(life), "%d", PORTMAP_LIFE_S);
-    int error =
-        UPNP_AddPortMapping(igd->urls.controlURL, igd->data.first.servicetype, outer, inner,
-                            igd->inside, "plasm", protocol_of(port), NULL, life);
+    int error = UPNP_AddPortMapping(igd->urls.controlURL, igd->data.first.servicetype, outer, inner,
+                                    igd->inside, "plasm", protocol_of(port), NULL, life);
     if (error == ERROR_LEASE_ONLY) {
         error = UPNP_AddPortMapping(igd->urls.controlURL, igd->data.first.servicetype, outer, inner,
                                     igd->inside, "plasm", protocol_of(port), NULL, "0");
@@ -98,10 +97,9 @@ bool upnp_map(const struct portmap_port *ports, size_t count, struct portmap_res
     char outside[64] = "";
     struct netaddr ip;
     bool open = igd_open(&igd, result->text);
-    if (open &&
-        (UPNP_GetExternalIPAddress(igd.urls.controlURL, igd.data.first.servicetype, outside) !=
-             UPNPCOMMAND_SUCCESS ||
-         netaddr_parse_ip(bytes_of_string(outside), &ip) != 0)) {
+    if (open && (UPNP_GetExternalIPAddress(igd.urls.controlURL, igd.data.first.servicetype,
+                                           outside) != UPNPCOMMAND_SUCCESS ||
+                 netaddr_parse_ip(bytes_of_string(outside), &ip) != 0)) {
         (void)snprintf(result->text, PORTMAP_TEXT_MAX,
                        "the UPnP router does not tell its outer address");
         open = false;
