@@ -37,6 +37,7 @@ class LabWorker:
         self.build = build
         self.host = host
         self.directory = tempfile.TemporaryDirectory()
+        host.cleanups.append(self.directory.cleanup)
         self.addresses_path = os.path.join(self.directory.name, "addresses")
         self.log_path = os.path.join(self.directory.name, "log")
         with open(self.log_path, "wb") as log:
@@ -83,7 +84,7 @@ def run_job(build, host, module, *options, stdin=b"", home=None):
     """Runs a module; its output and its receipt. AssertionError with what was said otherwise."""
     with tempfile.TemporaryDirectory() as directory:
         path = os.path.join(directory, "receipt.json")
-        done = plasm(build, host, "run", module, "--receipt", path, *options, stdin=stdin,
+        done = plasm(build, host, "run", "--receipt", path, module, *options, stdin=stdin,
                      home=home)
         if done.returncode != 0:
             raise AssertionError(f"plasm run: {done.returncode}\n{done.stderr.decode()}")

@@ -151,6 +151,7 @@ class Node:
         self.name = name
         self.namespace = f"plasm-{os.getpid()}-{lab.number}-{name}"
         self.processes = []
+        self.cleanups = []  # called once its processes have ended
         command("ip", "netns", "add", self.namespace)
         # No duplicate address detection: an IPv6 address counts at once.
         self.shell("ip link set lo up; cd /proc/sys/net/ipv6/conf 2>/dev/null || exit 0; "
@@ -201,6 +202,8 @@ class Node:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        for cleanup in self.cleanups:
+            cleanup()
         subprocess.run(["ip", "netns", "del", self.namespace], check=False,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
