@@ -1,6 +1,7 @@
 /* The peer without memory: every allocation fails once, alone and with all after it. Nothing may
  * crash or leak, and handles must be told of their end whatever happens. */
 #include "peer/memory_world_testing.h"
+#include "peer/pipe_secure_testing.h"
 #include "peer/quic_world_testing.h"
 #include "wire/multihash.h"
 
@@ -127,12 +128,46 @@ static void over_quic_from_then_on(void **state) {
     every_allocation(quic_world(), true, 13);
 }
 
+static const struct world_kind *noise_world(void) {
+    PIPE_WORLD(kind, "peer over Noise and Yamux");
+    *pipe_world_settings() =
+        (struct pipe_world_settings){pipe_world_noise, pipe_world_unsecure, false};
+    return &kind;
+}
+
+static const struct world_kind *tls_world(void) {
+    PIPE_WORLD(kind, "peer over TLS and Yamux");
+    *pipe_world_settings() =
+        (struct pipe_world_settings){pipe_world_tls, pipe_world_unsecure, false};
+    return &kind;
+}
+
+static void over_noise_once(void **state) {
+    (void)state;
+    every_allocation(noise_world(), false, 1);
+}
+
+static void over_noise_from_then_on(void **state) {
+    (void)state;
+    every_allocation(noise_world(), true, 1);
+}
+
+static void over_tls_once(void **state) {
+    (void)state;
+    every_allocation(tls_world(), false, 3);
+}
+
+static void over_tls_from_then_on(void **state) {
+    (void)state;
+    every_allocation(tls_world(), true, 5);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(over_memory_once),
-        cmocka_unit_test(over_memory_from_then_on),
-        cmocka_unit_test(over_quic_once),
-        cmocka_unit_test(over_quic_from_then_on),
+        cmocka_unit_test(over_memory_once), cmocka_unit_test(over_memory_from_then_on),
+        cmocka_unit_test(over_quic_once),   cmocka_unit_test(over_quic_from_then_on),
+        cmocka_unit_test(over_noise_once),  cmocka_unit_test(over_noise_from_then_on),
+        cmocka_unit_test(over_tls_once),    cmocka_unit_test(over_tls_from_then_on),
     };
     return crypto_init() == 0 ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }
