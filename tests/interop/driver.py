@@ -40,7 +40,8 @@ def expect(condition, text):
 
 
 class Peer:
-    """One peer process. `id` is its peer id, `addr` its first full multiaddr."""
+    """One peer process. `id` is its peer id, `addr` its first full multiaddr, once greet() has been
+    called."""
 
     def __init__(self, name, argv, flags=()):
         self.name = name
@@ -60,21 +61,20 @@ class Peer:
         except OSError as error:
             raise Failure(f"{name}: cannot start {self.argv[0]}: {error}") from error
         threading.Thread(target=self._read_lines, daemon=True).start()
-        try:
-            self.hello = self._next_line(time.monotonic() + START_SECONDS, "its first line")
-            expect(
-                self.hello.get("event") == "listening" and self.hello.get("addrs"),
-                f"{name}: the first line is no listening event with addresses: {self.hello}",
-            )
-            self.id = self.hello["peer_id"]
-            self.addr = self.hello["addrs"][0]
-            expect(
-                self.addr.endswith("/p2p/" + self.id),
-                f"{name}: {self.addr} does not end in /p2p/{self.id}",
-            )
-        except Failure:
-            self.stop()
-            raise
+
+    def greet(self):
+        """Waits until it listens."""
+        self.hello = self._next_line(time.monotonic() + START_SECONDS, "its first line")
+        expect(
+            self.hello.get("event") == "listening" and self.hello.get("addrs"),
+            f"{self.name}: the first line is no listening event with addresses: {self.hello}",
+        )
+        self.id = self.hello["peer_id"]
+        self.addr = self.hello["addrs"][0]
+        expect(
+            self.addr.endswith("/p2p/" + self.id),
+            f"{self.name}: {self.addr} does not end in /p2p/{self.id}",
+        )
 
     @property
     def listen_addr(self):
@@ -180,14 +180,28 @@ class Peer:
 
 
 class Programs:
-    """The peer programs under test, by the kind used in the names of subtests."""
+    """The peer programs under test, by the kind used in the names of subtests. Node takes seconds to
+    start: of what it runs, the next one of a kind starts while this one is used."""
 
     def __init__(self, **argv_by_kind):
         self.argv_by_kind = argv_by_kind
         self.count = 0
+        self.spares = {}
 
     def start(self, kind):
-        """Starts one peer; kind is "go" or, with flags, "go --mode client"."""
+        """Starts one peer; kind is "go" or, with flags, "go --mode client". It may not listen yet:
+        see Peer.greet()."""
+        peer = self.spares.pop(kind, None) or self._spawn(kind)
+        if peer.argv[0] == "node":
+            self.spares[kind] = self._spawn(kind)
+        return peer
+
+    def stop_spares(self):
+        for peer in self.spares.values():
+            peer.stop()
+        self.spares = {}
+
+    def _spawn(self, kind):
         self.count += 1
         name, *flags = kind.split()
         return Peer(f"{name}#{self.count}", self.argv_by_kind[name], flags)
@@ -218,6 +232,8 @@ class Suite:
         def start_all():
             for kind in kinds:
                 peers.append(self.programs.start(kind))
+            for peer in peers:
+                peer.greet()
 
         def stop_all():
             for peer in peers:
@@ -254,6 +270,7 @@ class Suite:
 
     def finish(self):
         """Prints the score and returns the exit code: a run without a subtest has failed."""
+        self.programs.stop_spares()
         print(f"{time.monotonic() - self.started:.1f} s")
         print(f"{self.passed} passed, {self.failed} failed")
         return 0 if self.failed == 0 and self.passed > 0 else 1
