@@ -131,14 +131,14 @@ static void over_quic_from_then_on(void **state) {
 static const struct world_kind *noise_world(void) {
     PIPE_WORLD(kind, "peer over Noise and Yamux");
     *pipe_world_settings() =
-        (struct pipe_world_settings){pipe_world_noise, pipe_world_unsecure, false};
+        (struct pipe_world_settings){.secure = pipe_world_noise, .unsecure = pipe_world_unsecure};
     return &kind;
 }
 
 static const struct world_kind *tls_world(void) {
     PIPE_WORLD(kind, "peer over TLS and Yamux");
     *pipe_world_settings() =
-        (struct pipe_world_settings){pipe_world_tls, pipe_world_unsecure, false};
+        (struct pipe_world_settings){.secure = pipe_world_tls, .unsecure = pipe_world_unsecure};
     return &kind;
 }
 

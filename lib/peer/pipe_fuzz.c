@@ -52,7 +52,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         return 0;
     }
     choice = data[0];
-    *pipe_world_settings() = (struct pipe_world_settings){secure, unsecure, true};
+    *pipe_world_settings() =
+        (struct pipe_world_settings){.secure = secure, .unsecure = unsecure, .whole = true};
     PIPE_WORLD(kind, "fuzz");
     struct world world;
     world_init(&world, &kind);

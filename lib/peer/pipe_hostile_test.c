@@ -6,7 +6,7 @@
 static const struct world_kind *secured_world(void) {
     PIPE_WORLD(kind, "secured");
     *pipe_world_settings() =
-        (struct pipe_world_settings){pipe_world_tls, pipe_world_unsecure, false};
+        (struct pipe_world_settings){.secure = pipe_world_tls, .unsecure = pipe_world_unsecure};
     return &kind;
 }
 
@@ -113,6 +113,7 @@ static void the_oldest_handshake_goes(void **state) {
     (void)state;
     struct world world;
     world_init(&world, secured_world());
+    pipe_world_settings()->admits = true;
     struct world_node *node = world_node_new(&world);
     struct world_node *honest = world_node_new(&world);
     struct pipe *last = NULL;

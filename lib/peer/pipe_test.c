@@ -22,11 +22,13 @@ int main(void) {
     PIPE_WORLD(tls, "peer over TLS and Yamux");
     PIPE_WORLD(both, "peer over TLS or Noise and Yamux");
     struct pipe_world_settings *settings = pipe_world_settings();
-    *settings = (struct pipe_world_settings){pipe_world_plain, pipe_world_unplain, false};
+    *settings =
+        (struct pipe_world_settings){.secure = pipe_world_plain, .unsecure = pipe_world_unplain};
     int failed = conformance_run(&plain);
     settings->secure = late_and_early;
     failed += conformance_run(&late);
-    *settings = (struct pipe_world_settings){pipe_world_noise, pipe_world_unsecure, false};
+    *settings =
+        (struct pipe_world_settings){.secure = pipe_world_noise, .unsecure = pipe_world_unsecure};
     failed += conformance_run(&noise);
     settings->secure = pipe_world_tls;
     failed += conformance_run(&tls);

@@ -7,6 +7,7 @@
 #include "peer/pipe_security.h"
 #include "peer/pipe_transport.h"
 #include "peer/world_testing.h"
+#include "util/admission.h"
 #include "util/list.h"
 
 /* How the next worlds are, set by a test before it makes one. */
@@ -14,7 +15,8 @@ struct pipe_world_settings {
     /* Fills in the node's ways to secure a pipe, in order of preference; how many. */
     size_t (*secure)(struct world_node *node, const struct pipe_security **ret_securities);
     void (*unsecure)(struct world_node *node);
-    bool whole; /* nothing is cut */
+    bool whole;  /* nothing is cut */
+    bool admits; /* the transport asks an admission of its own */
 };
 
 static inline struct pipe_world_settings *pipe_world_settings(void) {
@@ -47,6 +49,7 @@ struct pipe_world_node {
     struct pipe_provider provider;
     struct world *world;
     struct transport *transport;
+    struct admission admission;
     const struct pipe_security *securities[PIPE_SECURITIES_MAX];
     void *security; /* the setting's own */
     struct list ends;
@@ -71,7 +74,12 @@ static inline bool pipe_world_start(struct world_node *node) {
     node->transport = pipes;
     struct pipe_config config = {.securities = pipes->securities,
                                  .memory = &node->memory.memory,
-                                 .limits = pipe_limits_default};
+                                 .limits = pipe_limits_default,
+                                 .admission =
+                                     pipe_world_settings()->admits ? &pipes->admission : NULL};
+    static const uint64_t secret[2] = {1, 2};
+    admission_init(&pipes->admission, &node->config.limits.resources.admission,
+                   &node->memory.memory, secret);
     config.security_count = pipe_world_settings()->secure(node, pipes->securities);
     test_random_fill(&pipes->seed, config.seed, sizeof(config.seed));
     int error = config.security_count > 0 ? pipe_transport_new(&config, &pipes->transport)
@@ -84,6 +92,7 @@ static inline bool pipe_world_start(struct world_node *node) {
         return true;
     }
     pipe_transport_free(pipes->transport);
+    admission_done(&pipes->admission);
     pipe_world_settings()->unsecure(node);
     free(pipes);
     node->transport = NULL;
@@ -303,6 +312,7 @@ static inline void pipe_world_stop(struct world_node *node) {
         pipe_world_drop(node, CONTAINER_OF(first, struct pipe_world_end, node));
     }
     pipe_transport_free(pipes->transport);
+    admission_done(&pipes->admission);
     pipe_world_settings()->unsecure(node);
     free(pipes);
     node->transport = NULL;
