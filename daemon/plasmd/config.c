@@ -17,6 +17,7 @@ enum kind {
     KIND_TEXT,
     KIND_LISTEN,
     KIND_BOOTSTRAP,
+    KIND_RELAYS,
     KIND_WORD,
     KIND_ACCESS
 };
@@ -123,6 +124,25 @@ static const struct setting settings[] = {
      "on",
      "on or off: announce this node on the local networks it listens on, and find others there"},
     {"node",
+     "relays",
+     KIND_RELAYS,
+     FIELD(relays),
+     0,
+     0,
+     {NULL},
+     "",
+     "relays to be reached through while nobody reaches this node directly: multiaddrs ending in "
+     "/p2p/…, separated by commas; without any, relays of the network"},
+    {"node",
+     "relay_service",
+     KIND_WORD,
+     FIELD(relay_service),
+     0,
+     0,
+     {"off", "on"},
+     "off",
+     "on or off: be a relay for nodes that nobody reaches directly"},
+    {"node",
      "price",
      KIND_NUMBER,
      FIELD(price),
@@ -131,6 +151,60 @@ static const struct setting settings[] = {
      {NULL},
      "0",
      "published price of a started second, in a unit of your own; 0 is free"},
+    {"relay",
+     "reservations",
+     KIND_NUMBER,
+     FIELD(relay_reservations),
+     1,
+     65536,
+     {NULL},
+     "128",
+     "nodes that a place is kept for"},
+    {"relay",
+     "reservations_per_ip",
+     KIND_NUMBER,
+     FIELD(relay_reservations_per_ip),
+     1,
+     65536,
+     {NULL},
+     "8",
+     "of those, at one IPv4 address or in one IPv6 /56"},
+    {"relay",
+     "circuits",
+     KIND_NUMBER,
+     FIELD(relay_circuits),
+     1,
+     65536,
+     {NULL},
+     "512",
+     "relayed connections at a time"},
+    {"relay",
+     "circuits_per_peer",
+     KIND_NUMBER,
+     FIELD(relay_circuits_per_peer),
+     1,
+     65536,
+     {NULL},
+     "16",
+     "of those, from and to one node"},
+    {"relay",
+     "circuit_seconds",
+     KIND_NUMBER,
+     FIELD(relay_circuit_s),
+     0,
+     UINT64_C(31536000),
+     {NULL},
+     "600",
+     "how long one may last; 0 is no bound"},
+    {"relay",
+     "circuit_bytes",
+     KIND_BYTES,
+     FIELD(relay_circuit_bytes),
+     0,
+     1024 * GIBI,
+     {NULL},
+     "32M",
+     "what one may carry in each direction; 0 is no bound"},
     {"log", "format", KIND_WORD, FIELD(log_format), 0, 0, {"text", "json"}, "text", "text or json"},
     {"log",
      "level",
@@ -514,6 +588,19 @@ static bool add_access(struct config_access *access, const char *key, const char
     return true;
 }
 
+static bool add_relay(struct config *config, const char *value, char fault[CONFIG_FAULT_SIZE]) {
+    struct multiaddr address;
+    if (config->relay_count == CONFIG_RELAYS_MAX) {
+        return fail(fault, "relays", value, "too many addresses");
+    }
+    if (multiaddr_parse(bytes_of_string(value), &address) != 0 ||
+        multiaddr_peer_id(&address).size == 0) {
+        return fail(fault, "relays", value, "must be a multiaddr that ends in /p2p/…");
+    }
+    config->relays[config->relay_count++] = address;
+    return true;
+}
+
 static bool add_item(struct config *config, const struct setting *setting, const char *item,
                      char fault[CONFIG_FAULT_SIZE]) {
     switch (setting->kind) {
@@ -521,6 +608,8 @@ static bool add_item(struct config *config, const struct setting *setting, const
         return add_listen(config, item, fault);
     case KIND_BOOTSTRAP:
         return add_bootstrap(config, item, fault);
+    case KIND_RELAYS:
+        return add_relay(config, item, fault);
     default:
         return add_access((struct config_access *)((char *)config + setting->offset), setting->key,
                           item, fault);
@@ -572,6 +661,7 @@ bool config_set(struct config *config, const char *section, const char *key, con
                    fail(fault, key, value, "is too long");
         case KIND_LISTEN:
         case KIND_BOOTSTRAP:
+        case KIND_RELAYS:
         case KIND_ACCESS:
             return add_list(config, setting, value, fault);
         }

@@ -17,6 +17,7 @@
 #define CONFIG_PATH_SIZE         1024
 #define CONFIG_LISTEN_MAX        8
 #define CONFIG_BOOTSTRAP_MAX     32
+#define CONFIG_RELAYS_MAX        8
 #define CONFIG_FAULT_SIZE        512
 
 #define CONFIG_ACCESS_MAX 256
@@ -38,7 +39,16 @@ struct config {
     char state_dir[CONFIG_PATH_SIZE];
     char runner[CONFIG_PATH_SIZE]; /* plasm-run; "" looks beside plasmd and in libexec */
     char kad_protocol[128];
-    char print_addresses[CONFIG_PATH_SIZE]; /* command line only */
+    char print_addresses[CONFIG_PATH_SIZE];     /* command line only */
+    struct multiaddr relays[CONFIG_RELAYS_MAX]; /* each ends in /p2p */
+    size_t relay_count;
+    bool relay_service;
+    uint64_t relay_reservations;
+    uint64_t relay_reservations_per_ip;
+    uint64_t relay_circuits;
+    uint64_t relay_circuits_per_peer;
+    uint64_t relay_circuit_s;     /* 0: no bound */
+    uint64_t relay_circuit_bytes; /* in each direction; 0: no bound */
     bool ephemeral;
     bool port_mapping;
     bool perf;

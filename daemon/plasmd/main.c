@@ -23,6 +23,7 @@ static const char usage[] =
     "  --config FILE            default /etc/plasm/plasmd.conf, which may be missing\n"
     "  --listen MULTIADDR       repeatable; default /ip4/0.0.0.0/udp/4001/quic-v1 and IPv6's\n"
     "  --bootstrap ADDRESS      repeatable: multiaddr or host[:port] of a node to join through\n"
+    "  --relay MULTIADDR        repeatable: a relay to be reached through, ending in /p2p/…\n"
     "  --mdns on|off            announce on the local network and find others there; default on\n"
     "  --state-dir DIR          default /var/lib/plasm\n"
     "  --ephemeral              a new identity, kept nowhere\n"
@@ -40,6 +41,7 @@ enum option_value {
     OPTION_CONFIG = 256,
     OPTION_LISTEN,
     OPTION_BOOTSTRAP,
+    OPTION_RELAY,
     OPTION_MDNS,
     OPTION_STATE_DIR,
     OPTION_EPHEMERAL,
@@ -57,6 +59,7 @@ static const struct option options[] = {
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"bootstrap", required_argument, NULL, OPTION_BOOTSTRAP},
+    {"relay", required_argument, NULL, OPTION_RELAY},
     {"mdns", required_argument, NULL, OPTION_MDNS},
     {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
     {"ephemeral", no_argument, NULL, OPTION_EPHEMERAL},
@@ -76,8 +79,9 @@ static const char *const settings[][3] = {
     {"listen", "node", "listen"},       {"bootstrap", "node", "bootstrap"},
     {"state-dir", "node", "state_dir"}, {"ephemeral", "node", "ephemeral"},
     {"log-format", "log", "format"},    {"log-level", "log", "level"},
-    {"runner", "node", "runner"},       {"mdns", "node", "mdns"},
-    {"deny", "access", "deny"},         {"allow", "access", "allow"},
+    {"relay", "node", "relays"},        {"runner", "node", "runner"},
+    {"mdns", "node", "mdns"},           {"deny", "access", "deny"},
+    {"allow", "access", "allow"},
 };
 
 static int refuse(const char *text) {
@@ -101,6 +105,7 @@ static bool configure(struct config *config, int argc, char **argv, char fault[C
     const char *path = NULL;
     bool listens = false;
     bool bootstraps = false;
+    bool relays = false;
     int option;
     int index = 0;
     opterr = 0;
@@ -109,6 +114,7 @@ static bool configure(struct config *config, int argc, char **argv, char fault[C
         path = option == OPTION_CONFIG ? optarg : path;
         listens = listens || option == OPTION_LISTEN;
         bootstraps = bootstraps || option == OPTION_BOOTSTRAP;
+        relays = relays || option == OPTION_RELAY;
     }
     config_default(config);
     if (!config_read(config, path != NULL ? path : CONFIG_PATH_DEFAULT, path != NULL, fault)) {
@@ -116,6 +122,7 @@ static bool configure(struct config *config, int argc, char **argv, char fault[C
     }
     config->listen_count = listens ? 0 : config->listen_count;
     config->bootstrap_count = bootstraps ? 0 : config->bootstrap_count;
+    config->relay_count = relays ? 0 : config->relay_count;
     const char *environment = getenv("PLASM_BOOTSTRAP");
     if (config->bootstrap_count == 0 && !bootstraps && environment != NULL &&
         !config_set(config, "node", "bootstrap", environment, fault)) {

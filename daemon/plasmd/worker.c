@@ -121,7 +121,11 @@ static void on_event(void *context, const struct peer_event *event) {
     case PEER_EVENT_LOOKUP_DONE:
         announce_event(worker, event);
         break;
+    case PEER_EVENT_RELAYED:
+        relays_event(worker, event);
+        break;
     case PEER_EVENT_REACHABILITY:
+        relays_event(worker, event);
         reach_changed(worker);
         publish_capability(worker);
         break;
@@ -449,6 +453,7 @@ static bool go_public(struct worker *worker) {
     buffer_done(&table);
     daemon_log(LOG_LEVEL_INFO, "kad: bootstrap from %zu addresses", config->bootstrap_count);
     peer_bootstrap(host_peer(worker->host), config->bootstrap, config->bootstrap_count, host_now());
+    relays_start(worker);
     announce_start(worker);
     start_mdns(worker);
     reach_start(worker);

@@ -77,6 +77,12 @@ void sessions_cut(struct worker *worker);
 void sessions_free(struct worker *worker);
 
 /* announce.c: what the DHT knows us under */
+/* relays.c */
+/* Adds the operator's relays, and serves as one where the configuration says so. */
+void relays_start(struct worker *worker);
+/* PEER_EVENT_REACHABILITY and PEER_EVENT_RELAYED. */
+void relays_event(struct worker *worker, const struct peer_event *event);
+
 void announce_start(struct worker *worker);
 void announce_expire(struct worker *worker, nanos now);
 /* A lookup ended. */
