@@ -21,7 +21,7 @@ static const char usage[] =
     "       plasmd [OPTIONS] key show       peer id and public key\n"
     "\n"
     "  --config FILE            default /etc/plasm/plasmd.conf, which may be missing\n"
-    "  --listen MULTIADDR       repeatable; default /ip4/0.0.0.0/udp/4001/quic-v1 and IPv6's\n"
+    "  --listen MULTIADDR       repeatable; default UDP (QUIC) and TCP port 4001 of IPv4 and IPv6\n"
     "  --bootstrap ADDRESS      repeatable: multiaddr or host[:port] of a node to join through\n"
     "  --relay MULTIADDR        repeatable: a relay to be reached through, ending in /p2p/…\n"
     "  --mdns on|off            announce on the local network and find others there; default on\n"
