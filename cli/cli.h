@@ -86,6 +86,7 @@ int command_verify(struct cli_options *options);
 int command_ping(struct cli_options *options);
 int command_perf(struct cli_options *options);
 int command_identify(struct cli_options *options);
+int command_doctor(struct cli_options *options);
 int command_bench(struct cli_options *options);
 
 #endif

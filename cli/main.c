@@ -98,6 +98,8 @@ static const struct command commands[] = {
     {"perf", "NODE", 1, 1, NETWORK | TAKES_PERF, command_perf,
      "measure the throughput to a node and from it"},
     {"identify", "NODE", 1, 1, NETWORK, command_identify, "show what a node says of itself"},
+    {"doctor", "[NODE ...]", 0, -1, NETWORK, command_doctor,
+     "find out what works and what does not, and what to do about it"},
     {"bench", "MODULE [-- ARGS]", 1, -1,
      NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_COUNT | TAKES_CONCURRENCY,
      command_bench, "run a module many times and print latency and throughput"},
