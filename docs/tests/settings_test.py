@@ -18,6 +18,7 @@ def schema():
     """[(section, key, default)] of the table in config.c."""
     text = read("daemon/plasmd/config.c")
     table = re.search(r"settings\[\] = \{\n(.*?)\n\};", text, re.S).group(1)
+    table = re.sub(r'"\n\s*"', "", table)  # literals that stand in two lines
     rows = re.findall(r'\{"(\w+)",\s*"(\w+)",\s*KIND_\w+,\s*FIELD\(\w+\),[^"]*?\{(?:NULL|[^}]*)\},'
                       r'\s*("[^"]*"|\w+),', table)
     macros = dict(re.findall(r'#define (\w+)\s+("[^"]*")', read("daemon/plasmd/config.h")))

@@ -760,27 +760,6 @@ size_t host_publish_addresses(struct host *host, struct multiaddr *ret_addresses
     return peer_published_addresses(host->peer, ret_addresses, count_max);
 }
 
-void host_address_to_multiaddr(const struct host_address *address, struct multiaddr *ret_address) {
-    if (address->is_tcp) {
-        multiaddr_from_tcp(&address->netaddr, ret_address);
-    } else {
-        multiaddr_from_quic(&address->netaddr, ret_address);
-    }
-}
-
-int host_address_from_multiaddr(const struct multiaddr *address, struct host_address *ret_address) {
-    struct host_address result = {.is_tcp = false};
-    struct bytes id;
-    if (multiaddr_to_quic(address, &result.netaddr, &id) != 0) {
-        result.is_tcp = true;
-        if (multiaddr_to_tcp(address, &result.netaddr, &id) != 0) {
-            return PLASM_UNSUPPORTED;
-        }
-    }
-    *ret_address = result;
-    return 0;
-}
-
 void host_pipe_stats(const struct host *host, struct pipe_stats *ret_stats) {
     pipe_transport_stats(host->pipes, ret_stats);
 }
