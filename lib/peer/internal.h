@@ -72,6 +72,7 @@ struct peer_stream {
     struct buffer in;           /* a service's incomplete message */
     struct buffer out;          /* what the link has not taken yet */
     bool out_fin;               /* the sending side ends after `out` */
+    bool out_blocked;           /* the link took less than it was given: it says when to go on */
     bool want_writable;         /* the application was refused room */
     uint64_t request;           /* a service's own */
     size_t parts;               /* identify: messages so far; kad: requests so far; hop: not 0 once

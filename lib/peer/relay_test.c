@@ -317,6 +317,55 @@ static void slow_readers_slow_writers_down(void **state) {
     stage_done(&stage);
 }
 
+static size_t allocated;
+static struct memory counted_before;
+
+static void *count_bytes(void *context, void *old, size_t old_size, size_t size) {
+    allocated += size > old_size ? size - old_size : 0;
+    return counted_before.resize(context, old, old_size, size);
+}
+
+/* Small pieces for somebody who does not read cost no more than their own size. */
+static void slow_readers_cost_no_copies(void **state) {
+    (void)state;
+    memory_world_settings()->piece_max = 500;
+    struct stage stage;
+    struct relay_limits with = limits();
+    with.circuit_bytes_max = 0;
+    with.circuit_duration_max = 0;
+    stage_init(&stage, &with);
+    reserve(&stage);
+    call(&stage);
+    const struct relay_message ok = {.type = RELAY_STATUS, .status = RELAY_STATUS_OK};
+    say(&stage.ends[1], RELAY_STOP, &ok);
+    world_run(&stage.world, 200 * NANOS_MILLISECOND);
+    stage.holds_credit = true;
+    struct memory *memory = &stage.relay->memory.memory;
+    counted_before = *memory;
+    memory->resize = count_bytes;
+    allocated = 0;
+    struct block *block = block_new(&stage.caller->memory.memory, 4 << 20);
+    assert_non_null(block);
+    memset(block->data, 0, block->size);
+    size_t sent = 0;
+    for (size_t i = 0; i < 20; i++) {
+        size_t accepted = 0;
+        assert_int_equal(peer_stream_write(stage.ends[0].stream, block, sent, block->size - sent,
+                                           false, &accepted),
+                         0);
+        sent += accepted;
+        world_run(&stage.world, 100 * NANOS_MILLISECOND);
+    }
+    const struct memory_net *net = stage.world.between;
+    print_message("%zu bytes allocated for %zu\n", allocated, sent);
+    assert_true(sent > net->window);
+    assert_true(allocated < 16 * net->window);
+    memory->resize = counted_before.resize;
+    memory_world_settings()->piece_max = 0;
+    block_unref(block);
+    stage_done(&stage);
+}
+
 static uint32_t refusal(struct stage *stage) {
     struct relay_message message;
     world_run(&stage->world, 200 * NANOS_MILLISECOND);
@@ -513,6 +562,7 @@ int main(void) {
         cmocka_unit_test(bytes_are_limited),
         cmocka_unit_test(time_is_limited),
         cmocka_unit_test(slow_readers_slow_writers_down),
+        cmocka_unit_test(slow_readers_cost_no_copies),
         cmocka_unit_test(refusals_are_told),
         cmocka_unit_test(circuits_end_with_either_side),
         cmocka_unit_test(reservations_are_kept),

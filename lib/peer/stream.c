@@ -5,6 +5,8 @@
 
 /* A stream whose proposals were all refused is thrown away after this long. */
 #define REFUSAL_LINGER_TIMEOUT (2 * NANOS_SECOND)
+/* Handed to a link at a time: it keeps the whole piece while it needs one byte of it. */
+#define OUT_PIECE_SIZE ((size_t)64 * 1024)
 
 static struct peer_stream *stream_new(struct peer_connection *connection,
                                       struct link_stream *link_stream, bool inbound) {
@@ -131,24 +133,28 @@ int stream_open(struct peer_connection *connection, enum peer_service service, c
     return 0;
 }
 
-/* Hands bytes of `out` to the link as far as it takes them. */
+/* Hands bytes of `out` to the link as far as it takes them, and asks again only when it says so: a
+ * sender of many small pieces to somebody who does not read must not have all copied each time. */
 static int flush_out(struct peer_stream *stream) {
-    if (stream->out.size == 0 && !stream->out_fin) {
-        return 0;
+    int error = 0;
+    while (error == 0 && !stream->out_blocked && (stream->out.size > 0 || stream->out_fin)) {
+        struct bytes piece = bytes_slice(buffer_bytes(&stream->out), 0, OUT_PIECE_SIZE);
+        struct block *block = block_copy(stream->peer->memory, piece);
+        if (block == NULL) {
+            return PLASM_NO_MEMORY;
+        }
+        bool fin = stream->out_fin && piece.size == stream->out.size;
+        size_t accepted = 0;
+        error = stream->link_stream->link->transport->verbs->write(stream->link_stream, block, 0,
+                                                                   block->size, fin, &accepted);
+        if (error == 0) {
+            stream->out_blocked = accepted < block->size;
+            stream->output_ended = fin && !stream->out_blocked;
+            stream->out_fin = stream->out_fin && !stream->output_ended;
+            buffer_consume(&stream->out, accepted);
+        }
+        block_unref(block);
     }
-    struct block *block = block_copy(stream->peer->memory, buffer_bytes(&stream->out));
-    if (block == NULL) {
-        return PLASM_NO_MEMORY;
-    }
-    size_t accepted = 0;
-    int error = stream->link_stream->link->transport->verbs->write(
-        stream->link_stream, block, 0, block->size, stream->out_fin, &accepted);
-    if (error == 0) {
-        stream->output_ended = stream->out_fin && accepted == block->size;
-        stream->out_fin = stream->out_fin && !stream->output_ended;
-        buffer_consume(&stream->out, accepted);
-    }
-    block_unref(block);
     return error;
 }
 
@@ -344,6 +350,7 @@ bool stream_writable(const struct link_event *event, struct peer_event *ret_even
     if (stream == NULL) {
         return false;
     }
+    stream->out_blocked = false;
     int error = flush_out(stream);
     if (error != 0) {
         stream_fail(stream, error);
