@@ -26,6 +26,8 @@ static void floods_of_nothing(void **state) {
         {YAMUX_WINDOW, 0, 1, 1},
         {YAMUX_WINDOW, 0, 99, 5},
         {YAMUX_WINDOW, YAMUX_RST, 1000001, 0},
+        {YAMUX_WINDOW, YAMUX_ACK, 1, 0},
+        {YAMUX_DATA, YAMUX_ACK, 1, 0},
     };
     for (size_t i = 0; i < ARRAY_SIZE(frames); i++) {
         struct testing_side side;

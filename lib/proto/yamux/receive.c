@@ -196,18 +196,21 @@ static void receive_stream_frame(struct yamux *mux, const struct yamux_frame *fr
         yamux_fail(mux, PLASM_MALFORMED, YAMUX_CODE_PROTOCOL, "more data than the window allows");
         return;
     }
-    if ((frame->flags & YAMUX_ACK) != 0) {
+    struct yamux_frame news = *frame;
+    if (stream->inbound || stream->acked) {
+        news.flags &= (uint16_t)~YAMUX_ACK;
+    } else if ((frame->flags & YAMUX_ACK) != 0) {
         yamux_stream_acknowledged(stream);
     }
-    if ((frame->flags & YAMUX_RST) != 0) {
-        receive_reset(stream, frame);
+    if ((news.flags & YAMUX_RST) != 0) {
+        receive_reset(stream, &news);
         return;
     }
-    if (frame->type == YAMUX_WINDOW) {
-        receive_credit(stream, frame);
+    if (news.type == YAMUX_WINDOW) {
+        receive_credit(stream, &news);
     }
     if (!mux->over) {
-        receive_payload(stream, frame);
+        receive_payload(stream, &news);
     }
 }
 
