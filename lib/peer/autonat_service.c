@@ -632,6 +632,13 @@ int peer_probe(struct peer *peer, struct peer_connection *connection,
     return error;
 }
 
+/* A nonce proves an address only on a connection that was made to it: not on the one that we asked
+ * on, nor on another that we dialled, nor through a relay. */
+static bool proves(const struct peer_connection *connection, const struct question *question) {
+    return connection->inbound && !connection->relayed &&
+           connection != question->stream->connection;
+}
+
 /* A nonce came in: whoever sent it reached us. */
 static void nonce_data(struct peer_stream *stream, struct bytes data, bool fin) {
     struct peer *peer = stream->peer;
@@ -653,7 +660,8 @@ static void nonce_data(struct peer_stream *stream, struct bytes data, bool fin) 
     struct question *question = NULL;
     for (; node != NULL; node = list_next(&peer->autonat->questions, node)) {
         struct question *candidate = CONTAINER_OF(node, struct question, node);
-        if (autonat_client_dialled_back(&candidate->client, nonce, &stream->connection->remote)) {
+        if (proves(stream->connection, candidate) &&
+            autonat_client_dialled_back(&candidate->client, nonce, &stream->connection->remote)) {
             question = candidate;
             break;
         }
