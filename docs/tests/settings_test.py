@@ -20,9 +20,10 @@ def schema():
     table = re.search(r"settings\[\] = \{\n(.*?)\n\};", text, re.S).group(1)
     table = re.sub(r'"\n\s*"', "", table)  # literals that stand in two lines
     rows = re.findall(r'\{"(\w+)",\s*"(\w+)",\s*KIND_\w+,\s*FIELD\(\w+\),[^"]*?\{(?:NULL|[^}]*)\},'
-                      r'\s*("[^"]*"|\w+),', table)
+                      r'\s*((?:"[^"]*"\s*)+|\w+),', table)
     macros = dict(re.findall(r'#define (\w+)\s+("[^"]*")', read("daemon/plasmd/config.h")))
-    return [(section, key, macros.get(shown, shown).strip('"')) for section, key, shown in rows]
+    return [(section, key, re.sub(r'"\s*"', "", macros.get(shown, shown)).strip('" \n'))
+            for section, key, shown in rows]
 
 
 def sections(text, heading, item):
