@@ -107,6 +107,10 @@ static int print_discovery(const struct cli_options *options, int error, const c
     for (size_t i = 0; i < json_array_size(nodes); i++) {
         print_node(json_array_get(nodes, i));
     }
+    json_int_t nearby = json_integer_value(json_object_get(found, "nearby"));
+    if (nearby > 0) {
+        printf("%lld peer%s on the local network\n", (long long)nearby, nearby == 1 ? "" : "s");
+    }
     if (error != 0) {
         print_tried(json_object_get(found, "tried"));
     }

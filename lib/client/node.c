@@ -391,12 +391,14 @@ int plasm_discover(struct plasm_client *client, const char *query_json, const ch
         json_t *nodes = nodes_json(client, &query);
         bool found = json_array_size(nodes) > 0;
         json_int_t elapsed = (json_int_t)(nanos_since(host_now(), begun) / NANOS_MICROSECOND);
+        size_t networks;
         json_t *tried = client_tried(client);
         add_silent(client, tried);
         error = client_give_json(&client->text,
-                                 json_pack("{s:o, s:o, s:o, s:I}", "nodes", nodes, "tried", tried,
-                                           "warnings", client_take_warnings(client), "elapsed_us",
-                                           elapsed),
+                                 json_pack("{s:o, s:o, s:o, s:I, s:I}", "nodes", nodes, "tried",
+                                           tried, "warnings", client_take_warnings(client),
+                                           "elapsed_us", elapsed, "nearby",
+                                           (json_int_t)host_mdns_peers(client->host, &networks)),
                                  ret_json);
         if (error == 0 && !found) {
             error = client_fail(PLASM_NOT_FOUND,
