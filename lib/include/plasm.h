@@ -85,8 +85,9 @@ PLASM_API const char *plasm_client_peer_id(const struct plasm_client *client);
  * names have answered).
  * *ret_json is an object {"nodes": [{"peer_id", "addresses": [..], "arch", "runtime",
  * "profiles": [..], "agent", "free_slots", "price", "limits": {..}, "connect_us"}], "tried":
- * [{"address", "error"}], "warnings": those of plasm_client_warnings, "elapsed_us"}. Returns
- * PLASM_NOT_FOUND when no worker was found (ret_json is given then too, for what was tried). */
+ * [{"address", "error"}], "warnings": those of plasm_client_warnings, "elapsed_us", "nearby": peers
+ * found on the local network}. Returns PLASM_NOT_FOUND when no worker was found (ret_json is given
+ * then too, for what was tried). */
 PLASM_API int plasm_discover(struct plasm_client *client, const char *query_json,
                              const char **ret_json);
 
