@@ -214,6 +214,21 @@ static void on_signal(uv_signal_t *handle, int number) {
     uv_stop(&worker->loop);
 }
 
+/* What there is now, for an operator who asks. */
+static void on_status(uv_signal_t *handle, int number) {
+    (void)number;
+    const struct worker *worker = handle->data;
+    const struct peer *peer = host_peer(worker->host);
+    struct quic_stats quic;
+    host_quic_stats(worker->host, &quic);
+    daemon_log(LOG_LEVEL_INFO,
+               "Status: %zu connections, %zu streams, %zu QUIC handshakes, %zu KiB of QUIC state, "
+               "%zu KiB in all, %llu refused, %llu answered with Retry",
+               peer_connection_count(peer), peer_stream_count(peer), quic.handshakes_inbound,
+               quic.state_bytes / 1024, worker->memory.used / 1024,
+               (unsigned long long)quic.refused, (unsigned long long)quic.retries_sent);
+}
+
 static bool make_state_dir(const struct config *config) {
     if (mkdir(config->state_dir, 0700) != 0 && errno != EEXIST) {
         return complain(config->state_dir, strerror(errno));
@@ -471,10 +486,13 @@ static bool start_loop(struct worker *worker) {
         uv_timer_init(&worker->loop, &worker->restart_timer) != 0) {
         return complain("event loop", "cannot be made");
     }
-    static const int numbers[] = {SIGTERM, SIGINT};
-    for (size_t i = 0; i < 2; i++) {
+    static const struct {
+        int number;
+        uv_signal_cb handler;
+    } signals[] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGUSR1, on_status}};
+    for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
         if (uv_signal_init(&worker->loop, &worker->signals[i]) != 0 ||
-            uv_signal_start(&worker->signals[i], on_signal, numbers[i]) != 0) {
+            uv_signal_start(&worker->signals[i], signals[i].handler, signals[i].number) != 0) {
             return complain("signals", "cannot be watched");
         }
         worker->signals[i].data = worker;

@@ -35,7 +35,7 @@ struct worker {
     uv_prepare_t log_prepare;
     uv_timer_t publish_timer;
     uv_timer_t restart_timer; /* of plasm-run */
-    uv_signal_t signals[2];
+    uv_signal_t signals[3];
     struct list sessions;
     struct map jobs;   /* not ended, by client and job id */
     struct list queue; /* accepted, waiting for a runner */
