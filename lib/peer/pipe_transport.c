@@ -387,10 +387,7 @@ static int admit(struct pipe_transport *pipes, const struct netaddr *origin, nan
     if (admission_ask(admission, origin, true, now, &reason) != ADMISSION_WELCOME) {
         return PLASM_REFUSED;
     }
-    while (admission_is_full_of_handshakes(admission)) {
-        if (list_empty(&pipes->handshakes)) {
-            return PLASM_LIMIT;
-        }
+    while (admission_is_full_of_handshakes(admission, pipes->handshakes.size)) {
         struct pipe *oldest = CONTAINER_OF(list_first(&pipes->handshakes), struct pipe, handshake);
         pipes->stats.handshakes_evicted++;
         pipe_fail(oldest, PLASM_LIMIT, 0, "too many handshakes at a time");

@@ -151,8 +151,8 @@ enum admission_verdict admission_ask(struct admission *admission, const struct n
     return ADMISSION_REFUSED;
 }
 
-bool admission_is_full_of_handshakes(const struct admission *admission) {
-    return admission->handshakes >= admission->limits.handshakes_inbound_max;
+bool admission_is_full_of_handshakes(const struct admission *admission, size_t own) {
+    return own >= admission->limits.handshakes_inbound_max;
 }
 
 void admission_begin(struct admission *admission, struct admission_ticket *ticket,

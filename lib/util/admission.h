@@ -14,7 +14,7 @@
 /* Defaults: limits.md. */
 struct admission_limits {
     size_t connections_inbound_max;
-    size_t handshakes_inbound_max; /* not connected yet; full: the oldest goes */
+    size_t handshakes_inbound_max; /* not connected yet, of a transport; full: the oldest goes */
     size_t connections_per_ip_max; /* IPv4 address or IPv6 /56 */
     size_t connections_per_ip6_48_max;
     uint32_t accepts_per_ip_per_second; /* new connections of one IPv4 or IPv6 /56 */
@@ -101,8 +101,9 @@ bool admission_allows(const struct admission *admission, const struct netaddr *a
  * token). *ret_reason is set when refused; static. */
 enum admission_verdict admission_ask(struct admission *admission, const struct netaddr *remote,
                                      bool proven, nanos now, const char **ret_reason);
-/* True while no handshake more has its place: the caller ends its oldest first. */
-bool admission_is_full_of_handshakes(const struct admission *admission);
+/* True while no handshake more has its place beside the `own` ones of a transport (or socket): it
+ * ends its oldest first. Those of another do not count: they could not be ended to make room. */
+bool admission_is_full_of_handshakes(const struct admission *admission, size_t own);
 /* Its handshake begins. */
 void admission_begin(struct admission *admission, struct admission_ticket *ticket,
                      const struct netaddr *remote, bool proven);

@@ -94,8 +94,7 @@ static enum token_state check_token(struct quic_endpoint *endpoint,
 
 /* Room for one more handshake: the oldest has had its time. */
 static void evict_handshakes(struct quic_endpoint *endpoint) {
-    while (admission_is_full_of_handshakes(endpoint->admission) &&
-           !list_empty(&endpoint->handshakes)) {
+    while (admission_is_full_of_handshakes(endpoint->admission, endpoint->handshakes.size)) {
         struct quic_conn *oldest =
             LIST_ENTRY(list_first(&endpoint->handshakes), struct quic_conn, handshake);
         endpoint->stats.handshakes_evicted++;
@@ -137,10 +136,6 @@ void accept_datagram(struct quic_endpoint *endpoint, const struct quic_datagram 
         return;
     }
     evict_handshakes(endpoint);
-    if (admission_is_full_of_handshakes(endpoint->admission)) {
-        write_refusal(endpoint, datagram, &hd, QUIC_CODE_REFUSED, "too many handshakes");
-        return;
-    }
     struct conn_options options = {.local = datagram->local,
                                    .remote = *remote,
                                    .hd = &hd,
