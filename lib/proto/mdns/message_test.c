@@ -218,14 +218,13 @@ static void hostile_names(void **state) {
                      PLASM_MALFORMED);
     assert_int_equal(read_one("3f61"), PLASM_TRUNCATED);
     assert_int_equal(read_one("c0"), PLASM_TRUNCATED);
-    char longest[1024] = "";
-    for (size_t i = 0; i < 4; i++) { /* 4 × 64 and the root: 257 bytes */
-        (void)strcat(longest, "3f");
-        for (size_t j = 0; j < 63; j++) {
-            (void)strcat(longest, "61");
-        }
+    char longest[1024];
+    size_t size = 0;
+    for (size_t i = 0; i < 4 * 64; i++) { /* 4 × 64 and the root: 257 bytes */
+        memcpy(longest + size, i % 64 == 0 ? "3f" : "61", 2);
+        size += 2;
     }
-    (void)strcat(longest, "00000c0001");
+    memcpy(longest + size, "00000c0001", sizeof("00000c0001"));
     assert_int_equal(read_one(longest), PLASM_MALFORMED);
 }
 
