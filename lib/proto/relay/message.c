@@ -108,13 +108,14 @@ static int encode_with(enum relay_protocol protocol, const struct relay_message 
     struct writer writer = writer_of(room);
     bool hop = protocol == RELAY_HOP;
     protobuf_put_varint(&writer, HOP_TYPE, type_number(protocol, message->type));
-    put_peer(&writer, hop ? HOP_PEER : STOP_PEER, message->peer);
+    put_peer(&writer, hop ? (uint32_t)HOP_PEER : (uint32_t)STOP_PEER, message->peer);
     if (hop) {
         put_reservation(&writer, &message->reservation, address_count);
     }
-    put_limit(&writer, hop ? HOP_LIMIT : STOP_LIMIT, &message->limit);
+    put_limit(&writer, hop ? (uint32_t)HOP_LIMIT : (uint32_t)STOP_LIMIT, &message->limit);
     if (message->type == RELAY_STATUS) {
-        protobuf_put_varint(&writer, hop ? HOP_STATUS : STOP_STATUS, message->status);
+        protobuf_put_varint(&writer, hop ? (uint32_t)HOP_STATUS : (uint32_t)STOP_STATUS,
+                            message->status);
     }
     *ret_size = writer.size;
     return writer.error;
