@@ -2,6 +2,7 @@
  * dialled through a relay is asked for by CONNECT, what others dial comes in by STOP. */
 #include "peer/internal.h"
 
+#include "proto/dcutr/dcutr.h"
 #include "util/ensure.h"
 #include "wire/varint.h"
 
@@ -33,6 +34,9 @@ int peer_set_circuits(struct peer *peer, struct transport *pipes) {
     int error = pipe_transport_add_provider(pipes, &relay->provider);
     if (error == 0) {
         error = peer_serve(peer, RELAY_STOP_PROTOCOL, SERVICE_STOP);
+    }
+    if (error == 0) {
+        error = peer_serve(peer, DCUTR_PROTOCOL, SERVICE_DCUTR);
         relay->pipes = pipes;
     }
     return error;

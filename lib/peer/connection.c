@@ -231,7 +231,7 @@ void connection_connected(struct peer *peer, const struct link_event *event) {
         /* Who does it all the time is named once, by resources_log(). */
         log_event(peer->log, link->inbound ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING, "peer",
                   "connection of %s refused: %s", id, refusal);
-        if (!link->inbound) {
+        if (!link->inbound && !dcutr_link_closed(peer, link)) {
             dial_link_closed(peer, link, code == PEER_CLOSE_DENIED ? PLASM_REFUSED : PLASM_LIMIT);
         }
         link->user = NULL;
@@ -245,17 +245,19 @@ void connection_connected(struct peer *peer, const struct link_event *event) {
     }
     identify_start(connection);
     dial_connected(peer, connection, link);
+    dcutr_connected(connection);
 }
 
 void connection_closed(struct peer *peer, const struct link_event *event) {
     struct peer_connection *connection = event->link->user;
     int error = event->error != 0 ? event->error : PLASM_CLOSED;
     if (connection == NULL) { /* refused at its start, or dialled and never connected */
-        if (!autonat_link_closed(peer, event->link)) {
+        if (!autonat_link_closed(peer, event->link) && !dcutr_link_closed(peer, event->link)) {
             dial_link_closed(peer, event->link, error);
         }
         return;
     }
+    dcutr_disconnected(connection);
     connection->ended = true;
     if (connection->probe) {
         list_remove(&peer->probes, &connection->node);

@@ -161,6 +161,7 @@ static void learn(struct peer_connection *connection, const struct identify *mes
         connection->identified = true;
         struct peer_event event = {.type = PEER_EVENT_IDENTIFIED, .connection = connection};
         (void)peer_emit(peer, &event);
+        dcutr_identified(connection);
         push(connection); /* what changed after it had asked and before we knew it takes pushes */
     }
     if (connection->reads_capability && !read_before) {

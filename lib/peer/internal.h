@@ -46,7 +46,14 @@ enum peer_service {
 /* A deadline in the peer's heap and what to do then. It is there as long as its object has anything
  * to wait for, so that setting it never fails. */
 #define TIMER_PARKED (NANOS_NEVER - 1)
-enum peer_timer_kind { TIMER_STREAM, TIMER_DIAL, TIMER_BOOTSTRAP, TIMER_RELAY, TIMER_REACHABILITY };
+enum peer_timer_kind {
+    TIMER_STREAM,
+    TIMER_DIAL,
+    TIMER_BOOTSTRAP,
+    TIMER_RELAY,
+    TIMER_PUNCH,
+    TIMER_REACHABILITY
+};
 struct peer_timer {
     struct heap_node node;
     enum peer_timer_kind kind;
@@ -183,7 +190,8 @@ struct peer_relay {
     struct transport *pipes;    /* where our circuits become connections, NULL: nowhere */
     struct pipe_provider provider;
     struct list circuits; /* ours */
-    size_t superseded;    /* relayed connections beside a direct one: they end when idle */
+    struct list punches;
+    size_t superseded; /* relayed connections beside a direct one: they end when idle */
     struct peer_relay_stats stats;
 };
 
@@ -421,6 +429,19 @@ void circuit_hop_data(struct peer_stream *stream, struct bytes data, bool fin);
 void circuit_stop_data(struct peer_stream *stream, struct bytes data, bool fin);
 void circuit_writable(struct peer_stream *stream);
 void circuit_ended(struct peer_stream *stream, int error);
+
+/* dcutr_service.c */
+/* A connection was identified: a relayed one may become direct. */
+void dcutr_identified(struct peer_connection *connection);
+void dcutr_connected(struct peer_connection *connection);
+void dcutr_disconnected(struct peer_connection *connection);
+/* True when it was one of a punch's. */
+bool dcutr_link_closed(struct peer *peer, const struct link *link);
+void dcutr_opened(struct peer_stream *stream);
+void dcutr_data(struct peer_stream *stream, struct bytes data, bool fin);
+void dcutr_ended(struct peer_stream *stream);
+void dcutr_expire_timer(struct peer_timer *timer);
+void dcutr_free(struct peer *peer);
 
 /* relay_bridge.c: the relay's side */
 void bridge_hop_data(struct peer_stream *stream, struct bytes data, bool fin);

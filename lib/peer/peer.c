@@ -87,6 +87,7 @@ void peer_free(struct peer *peer) {
     if (peer == NULL) {
         return;
     }
+    dcutr_free(peer);
     dials_free(peer);
     bootstrap_free(peer);
     connections_free(peer);
@@ -222,6 +223,9 @@ static void timer_expired(struct peer *peer, struct peer_timer *timer) {
         break;
     case TIMER_RELAY:
         relay_service_expire(peer);
+        break;
+    case TIMER_PUNCH:
+        dcutr_expire_timer(timer);
         break;
     case TIMER_REACHABILITY:
         reachability_expire(peer);

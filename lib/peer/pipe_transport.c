@@ -571,9 +571,17 @@ struct pipe *pipe_of_link(struct link *link) {
 
 /* --- the transport ---------------------------------------------------------------------------- */
 
+static int pipe_punch(struct transport *transport, const struct multiaddr *address,
+                      const struct peer_id *expected, bool listener, nanos rtt, nanos now,
+                      struct link **ret_link) {
+    (void)rtt;
+    return pipe_transport_punch(transport, address, expected, listener, now, ret_link);
+}
+
 static const struct transport_verbs pipe_verbs = {
     .dials = pipe_dials,
     .dial = pipe_dial,
+    .punch = pipe_punch,
     .next_event = pipe_next_event,
     .deadline = pipe_deadline,
     .expire = pipe_expire,

@@ -120,6 +120,18 @@ static int quic_link_dial(struct transport *transport, const struct multiaddr *a
     return 0;
 }
 
+static int quic_link_punch(struct transport *transport, const struct multiaddr *address,
+                           const struct peer_id *expected, bool listener, nanos rtt, nanos now,
+                           struct link **ret_link) {
+    struct netaddr remote;
+    struct bytes id;
+    if (!listener) {
+        return quic_link_dial(transport, address, expected, rtt, now, ret_link);
+    }
+    int error = multiaddr_to_quic(address, &remote, &id);
+    return error == 0 ? quic_punch(of_transport(transport)->endpoint, &remote) : error;
+}
+
 /* A connection or stream we have no memory for is ended as soon as it is seen. */
 static bool translate_connected(struct quic_transport *quic, const struct quic_event *event,
                                 struct link_event *ret_event) {
@@ -310,6 +322,7 @@ static void quic_link_reset(struct link_stream *stream, uint64_t code) {
 static const struct transport_verbs quic_verbs = {
     .dials = quic_dials,
     .dial = quic_link_dial,
+    .punch = quic_link_punch,
     .next_event = quic_transport_next_event,
     .deadline = quic_transport_deadline,
     .expire = quic_transport_expire,

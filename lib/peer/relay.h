@@ -38,7 +38,9 @@ struct peer_relay_stats {
     size_t circuits;          /* through us */
     uint64_t circuits_total;
     uint64_t bytes_relayed;
-    uint64_t refused; /* RESERVE and CONNECT */
+    uint64_t punches;        /* attempts to open NATs */
+    uint64_t punches_direct; /* direct connections that came of relayed ones */
+    uint64_t refused;        /* RESERVE and CONNECT */
 };
 void peer_relay_stats(const struct peer *peer, struct peer_relay_stats *ret_stats);
 

@@ -22,6 +22,7 @@ int relay_service_init(struct peer *peer) {
     relay_client_init(&relay->client, &peer->config.id, peer->memory);
     list_init(&relay->bridges);
     list_init(&relay->circuits);
+    list_init(&relay->punches);
     relay->timer.kind = TIMER_RELAY;
     return peer_timer_start(peer, &relay->timer, TIMER_PARKED);
 }

@@ -18,6 +18,8 @@ void service_opened(struct peer_stream *stream) {
         relay_service_opened(stream);
         break;
     case SERVICE_DCUTR:
+        dcutr_opened(stream);
+        break;
     case SERVICE_PERF:
         perf_opened(stream);
         break;
@@ -59,6 +61,8 @@ void service_data(struct peer_stream *stream, struct bytes data, bool fin) {
         relay_service_data(stream, data, fin);
         break;
     case SERVICE_DCUTR:
+        dcutr_data(stream, data, fin);
+        break;
     case SERVICE_APPLICATION:
     case SERVICE_NONE:
         break;
@@ -100,6 +104,8 @@ void service_ended(struct peer_stream *stream, int error) {
         relay_service_ended(stream, error);
         break;
     case SERVICE_DCUTR:
+        dcutr_ended(stream);
+        break;
     case SERVICE_APPLICATION:
     case SERVICE_NONE:
         break;

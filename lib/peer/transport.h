@@ -62,6 +62,13 @@ struct transport_verbs {
      * PLASM_UNSUPPORTED, PLASM_LIMIT, PLASM_NO_MEMORY, PLASM_UNREACHABLE. */
     int (*dial)(struct transport *transport, const struct multiaddr *address,
                 const struct peer_id *expected, nanos hint, nanos now, struct link **ret_link);
+    /* Opens the NAT for a connection that the other side makes at this moment, too (DCUtR). As
+     * dial; the `listener` takes the role of the accepting side, and where that only sends what
+     * opens the NAT (QUIC) *ret_link stays NULL. `rtt` is the way to the other side, about. NULL
+     * where there is nothing like it. */
+    int (*punch)(struct transport *transport, const struct multiaddr *address,
+                 const struct peer_id *expected, bool listener, nanos rtt, nanos now,
+                 struct link **ret_link);
     bool (*next_event)(struct transport *transport, struct link_event *ret_event);
     nanos (*deadline)(const struct transport *transport);
     void (*expire)(struct transport *transport, nanos now);

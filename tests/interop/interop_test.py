@@ -22,12 +22,10 @@ CLIENT = "--mode client"
 # Who relays, who calls, who is called.
 RELAYED = (
     ("us", "go", "go"),
-    ("go", "us", "us"),
     ("go", "go", "us"),
     ("go", "us", "go"),
     ("us", "us", "go"),
     ("us", "go", "us"),
-    ("us", "us", "us"),
 )
 
 
@@ -117,6 +115,18 @@ def main():
             f"relay {relay}, {caller} to {private}",
             [relay, f"{private} {CLIENT}", f"{caller} {CLIENT}"],
             relay_cases.circuit,
+        )
+    for relay, caller, private in (
+        ("us", "us", "us"),
+        ("go", "us", "us"),
+        ("us", "us", "go"),
+        ("us", "go", "us"),
+        ("go", "go", "us"),
+    ):
+        suite.group(
+            f"dcutr by {relay}, {caller} to {private}",
+            [relay, f"{private} {CLIENT}", f"{caller} {CLIENT}"],
+            relay_cases.direct,
         )
     suite.group("kad go-us-js", ["go", "us", "js"], cases.kad_line)
     suite.group("find_peer go-us-js", ["go", "us", "js"], cases.kad_find_peer)

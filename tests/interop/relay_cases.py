@@ -75,7 +75,30 @@ def circuit(check, relay, private, caller):
         check("limit of bytes", over_the_limit, caller, private)
 
 
-def reservation(check, relay, private):
+def upgraded(caller, private):
+    """Both ends have a direct connection, and in the end no other."""
+    for one, other in ((caller, private), (private, caller)):
+        one.until(
+            "peers",
+            lambda answer, other=other: [
+                "/p2p-circuit" in entry["addr"]
+                for entry in answer["peers"]
+                if entry["peer_id"] == other.id
+            ]
+            == [False],
+            "one direct connection",
+            seconds=25,
+        )
+
+
+def direct(check, relay, private, caller):
+    """DCUtR: a relayed connection becomes a direct one."""
     addrs = []
-    if check("reserve", lambda: addrs.append(reserve(relay, private))):
-        check("refresh", reserved_again, relay, private)
+    for peer in (private, caller):
+        if peer.hello["implementation"] == "go-libp2p":
+            peer.call("serve_dcutr")
+    if not check("reserve", lambda: addrs.append(reserve(relay, private))):
+        return
+    if check("dial through the relay", lambda: caller.call("connect", addr=addrs[0])["peer_id"]):
+        check("a direct connection comes of it", upgraded, caller, private)
+        check("ping, echo, identify on it", used, caller, private)

@@ -224,7 +224,7 @@ void quic_receive(struct quic_endpoint *endpoint, const struct quic_datagram *da
 
 nanos quic_deadline(const struct quic_endpoint *endpoint) {
     if (endpoint->event_count > 0 || !list_empty(&endpoint->closed) ||
-        !list_empty(&endpoint->ready) || endpoint->pending.size > 0) {
+        !list_empty(&endpoint->ready) || endpoint->pending.size > 0 || endpoint->punch_count > 0) {
         return 0; /* there is work that waits for nothing */
     }
     nanos deadline = heap_deadline(&endpoint->timers);

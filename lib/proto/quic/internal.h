@@ -154,6 +154,10 @@ struct retried {
     nanos at;
 };
 
+/* Datagrams of quic_punch() that wait to be sent. */
+#define QUIC_PUNCHES_MAX 32
+#define QUIC_PUNCH_SIZE  64
+
 struct quic_endpoint {
     struct quic_config config;
     struct memory *memory;
@@ -192,6 +196,8 @@ struct quic_endpoint {
     struct bucket version_bucket;
     struct retried retried[QUIC_RETRIED_MAX];
     size_t retried_next;
+    size_t punch_count;
+    struct netaddr punches[QUIC_PUNCHES_MAX]; /* where random datagrams go */
     /* A packet that did not fit its batch, or an answer of no connection. */
     struct quic_packet pending;
     uint8_t pending_bytes[QUIC_DATAGRAM_SIZE_MAX];

@@ -189,6 +189,9 @@ bool quic_next_event(struct quic_endpoint *endpoint, struct quic_event *ret_even
 MUST_CHECK int quic_dial(struct quic_endpoint *endpoint, const struct netaddr *remote,
                          const struct netaddr *local, const struct peer_id *expected,
                          nanos initial_rtt, nanos now, struct quic_conn **ret_conn);
+/* Sends a datagram of random bytes, which is no QUIC packet, to open a NAT for what comes from
+ * there. PLASM_LIMIT when too many wait. */
+MUST_CHECK int quic_punch(struct quic_endpoint *endpoint, const struct netaddr *remote);
 /* Says goodbye with an application code and a text. QUIC_CLOSED follows, also where the connection
  * was never established. Does nothing where it has ended. What was written and has not been
  * acknowledged may be lost. */

@@ -275,6 +275,25 @@ bool transmit_conn(struct quic_conn *conn, struct span room, struct quic_packet 
     return batch.size > 0;
 }
 
+int quic_punch(struct quic_endpoint *endpoint, const struct netaddr *remote) {
+    if (endpoint->punch_count == QUIC_PUNCHES_MAX) {
+        return PLASM_LIMIT;
+    }
+    endpoint->punches[endpoint->punch_count++] = *remote;
+    return 0;
+}
+
+static void transmit_punch(struct quic_endpoint *endpoint, struct span room,
+                           struct quic_packet *ret_packet) {
+    random_fill(&endpoint->random, (struct span){room.data, QUIC_PUNCH_SIZE});
+    room.data[0] &= 0x3f; /* neither a long header nor the fixed bit of a short one */
+    endpoint->punch_count--;
+    *ret_packet = (struct quic_packet){.local = endpoint->config.local,
+                                       .remote = endpoint->punches[endpoint->punch_count],
+                                       .size = QUIC_PUNCH_SIZE,
+                                       .segment_size = QUIC_PUNCH_SIZE};
+}
+
 bool quic_transmit(struct quic_endpoint *endpoint, struct span room, nanos now,
                    struct quic_packet *ret_packet) {
     ENSURE(room.size >= QUIC_PACKET_SIZE_MAX);
@@ -284,6 +303,10 @@ bool quic_transmit(struct quic_endpoint *endpoint, struct span room, nanos now,
         memcpy(room.data, endpoint->pending_bytes, endpoint->pending.size);
         *ret_packet = endpoint->pending;
         endpoint->pending.size = 0;
+        return true;
+    }
+    if (endpoint->punch_count > 0) {
+        transmit_punch(endpoint, room, ret_packet);
         return true;
     }
     struct list_node *node;

@@ -170,6 +170,7 @@ func (node *node) dispatch(ctx context.Context, req *request) (answer, error) {
 		"stats":          node.stats,
 		"serve_relay":    node.serveRelay,
 		"reserve":        node.reserve,
+		"serve_dcutr":    node.serveDCUtR,
 		"dial_bad":       dialBad,
 		"serve_bad":      node.hostile.serve,
 		"served":         node.hostile.served,

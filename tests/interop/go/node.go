@@ -20,6 +20,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -41,14 +42,15 @@ type nodeOptions struct {
 }
 
 type node struct {
-	host    host.Host
-	dht     *dht.IpfsDHT
-	records signedRecords
-	hostile hostileServers
-	held    held
-	relay   *relay.Relay
-	autonat *autonatService
-	found   discovered
+	host      host.Host
+	dht       *dht.IpfsDHT
+	records   signedRecords
+	hostile   hostileServers
+	held      held
+	relay     *relay.Relay
+	holepunch *holepunch.Service
+	autonat   *autonatService
+	found     discovered
 
 	hostileTCP hostileTCPServers
 }
@@ -159,6 +161,9 @@ func (node *node) close() {
 	node.hostile.close()
 	node.hostileTCP.close()
 	node.held.close()
+	if node.holepunch != nil {
+		node.holepunch.Close()
+	}
 	if node.relay != nil {
 		node.relay.Close()
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -51,4 +53,19 @@ func (node *node) reserve(ctx context.Context, req *request) (answer, error) {
 		"limit_seconds": reservation.LimitDuration.Seconds(),
 		"expires_unix":  reservation.Expiration.Unix(),
 	}, nil
+}
+
+// serveDCUtR upgrades relayed connections to direct ones. By itself go-libp2p does so only for
+// public addresses; here those it listens on will do.
+func (node *node) serveDCUtR(_ context.Context, _ *request) (answer, error) {
+	withIdentify, ok := node.host.(interface{ IDService() identify.IDService })
+	if !ok {
+		return nil, errors.New("the host has no identify service")
+	}
+	service, err := holepunch.NewService(node.host, withIdentify.IDService(), node.host.Addrs)
+	if err != nil {
+		return nil, err
+	}
+	node.holepunch = service
+	return answer{}, nil
 }
