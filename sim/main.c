@@ -30,6 +30,9 @@ static const char usage[] =
     "                    one, default 0\n"
     "  --part PERCENT    of the nodes are cut off from the others after a fifth of it, default 0\n"
     "  --part-time SECONDS  and heal after that, default 300\n"
+    "  --sybils PERCENT  so many more nodes have chosen ids nearest to one key and hide its\n"
+    "                    provider, default 0\n"
+    "  --sybil-nets N    the /16 networks they are in, default 20\n"
     "  --quic            the real bytes of QUIC, for few nodes\n"
     "  --want PERCENT    exit with 1 when less is found, default 99\n"
     "  --trace FILE      write every event there, a line each; its SHA-256 is always printed\n"
@@ -47,6 +50,8 @@ enum option_value {
     OPTION_CHURN,
     OPTION_PART,
     OPTION_PART_TIME,
+    OPTION_SYBILS,
+    OPTION_SYBIL_NETS,
     OPTION_QUIC,
     OPTION_WANT,
     OPTION_TRACE,
@@ -65,6 +70,8 @@ static const struct option options_known[] = {
     {"churn", required_argument, NULL, OPTION_CHURN},
     {"part", required_argument, NULL, OPTION_PART},
     {"part-time", required_argument, NULL, OPTION_PART_TIME},
+    {"sybils", required_argument, NULL, OPTION_SYBILS},
+    {"sybil-nets", required_argument, NULL, OPTION_SYBIL_NETS},
     {"quic", no_argument, NULL, OPTION_QUIC},
     {"want", required_argument, NULL, OPTION_WANT},
     {"trace", required_argument, NULL, OPTION_TRACE},
@@ -147,6 +154,14 @@ static bool take_option(struct command *command, int option, const char *text) {
         good = parse_whole(text, 1, SCENARIO_STEADY_MAX / NANOS_SECOND, &number);
         scenario->parted = number * NANOS_SECOND;
         return good;
+    case OPTION_SYBILS:
+        good = parse_whole(text, 0, SCENARIO_PERCENT_MAX, &number);
+        scenario->sybil_percent = (unsigned)number;
+        return good;
+    case OPTION_SYBIL_NETS:
+        good = parse_whole(text, 1, SCENARIO_SYBIL_NETWORKS_MAX, &number);
+        scenario->sybil_networks = (unsigned)number;
+        return good;
     case OPTION_QUIC:
         scenario->quic = true;
         return true;
@@ -181,16 +196,19 @@ static bool parse(int argc, char **argv, struct command *ret_command) {
         fprintf(stderr, "plasm-sim: unexpected argument \"%s\"\n", argv[optind]);
         return false;
     }
-    if (ret_command->scenario.quic && ret_command->scenario.nat_percent > 0) {
-        fprintf(stderr, "plasm-sim: --nat is for simulated links only\n");
+    if (ret_command->scenario.quic &&
+        (ret_command->scenario.nat_percent > 0 || ret_command->scenario.parted_percent > 0 ||
+         ret_command->scenario.sybil_percent > 0)) {
+        fprintf(stderr, "plasm-sim: --nat, --part and --sybils are for simulated links only\n");
         return false;
     }
     return true;
 }
 
+/* Processor time of this only thread: what the run would take were the machine its own. */
 static nanos real_now(void) {
     struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (nanos)now.tv_sec * NANOS_SECOND + (nanos)now.tv_nsec;
 }
 

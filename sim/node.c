@@ -138,7 +138,7 @@ void node_init(struct node *node, const struct node_config *config, uint32_t num
     peer_id_from_key(&key, &node->id);
     node->site.number = number;
     node->site.id = &node->id;
-    node->site.listens = config->kad_server;
+    node->site.listens = config->kad_server || config->is_sybil;
     node->site.is_natted = config->is_natted;
     node->site.arrived = node_arrived;
     network_add(config->network, &node->site);
@@ -146,9 +146,12 @@ void node_init(struct node *node, const struct node_config *config, uint32_t num
 
 static void make_peer(struct node *node) {
     const struct node_config *config = &node->config;
+    static const char *const kad_protocols[] = {"/phase/kad/1.0.0"};
     struct peer_config peer = {.id = node->id,
                                .agent = config->agent,
-                               .kad_protocol = "/phase/kad/1.0.0",
+                               .kad_protocol = kad_protocols[0],
+                               .protocols = kad_protocols,
+                               .protocol_count = config->is_sybil,
                                .kad_server = config->kad_server && !config->is_natted,
                                .capability_reader = config->is_client,
                                .memory = &node->memory,

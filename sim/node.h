@@ -31,6 +31,7 @@ struct node_config {
     bool is_natted;
     const struct multiaddr *relay; /* a NATed node says it is behind; NULL: nobody can reach it */
     bool is_client;                /* has a core */
+    bool is_sybil; /* claims to be a server of the DHT, and leaves its requests to the listener */
     bool signs_records; /* else the peer record is refused a signature: many cost much time */
 };
 

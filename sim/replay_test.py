@@ -26,7 +26,8 @@ def report(*options):
 
 class Replay(unittest.TestCase):
     small = ("--nodes", "60", "--loss", "3", "--nat", "20", "--settle", "5", "--churn",
-             "90", "--steady", "600", "--part", "30", "--part-time", "40")
+             "90", "--steady", "600", "--part", "30", "--part-time", "40",
+             "--sybils", "5")
 
     def test_same_seed(self):
         first = report("--seed", "7", *self.small)

@@ -87,6 +87,11 @@ void report_text(struct scenario_report *report, const struct scenario_options *
     if (report->parted_lookups.count > 0) {
         text_attempts("  within a part of the network", &report->parted_lookups, out);
     }
+    if (report->sybils > 0) {
+        fprintf(out, "%zu sybils in %u networks are nearest to one key; ", report->sybils,
+                options->sybil_networks);
+        text_attempts("its provider was found", &report->eclipsed, out);
+    }
     text_measure(report, MEASURE_HOPS, out);
     text_measure(report, MEASURE_REQUESTS, out);
     text_measure(report, MEASURE_LOOKUP_FIRST, out);
@@ -103,7 +108,9 @@ void report_text(struct scenario_report *report, const struct scenario_options *
     text_measure(report, MEASURE_NODE_BYTES, out);
     fprintf(out, "  simulator's own      %.1f KiB a node\n",
             (double)report->simulator_bytes / 1024 / (double)report->nodes);
-    fprintf(out, "%.1f s of virtual time in %.2f s (%.1f times real time), %.0f events/s\n",
+    fprintf(out,
+            "%.1f s of virtual time in %.2f s of processor time (%.1f times real time), %.0f "
+            "events/s\n",
             seconds(report->elapsed), seconds(real), per_second(report->elapsed, real) / 1e9,
             per_second(report->steps, real));
     fprintf(
@@ -125,11 +132,12 @@ static void json_options(const struct scenario_options *options, FILE *out) {
     fprintf(out,
             "\"seed\": %llu, \"transport\": \"%s\", \"loss_ppm\": %u, \"dead_percent\": %u, "
             "\"nat_percent\": %u, \"settle_s\": %.0f, \"steady_s\": %.0f, \"churn_percent\": %u, "
-            "\"parted_percent\": %u, \"parted_s\": %.0f, ",
+            "\"parted_percent\": %u, \"parted_s\": %.0f, \"sybil_percent\": %u, "
+            "\"sybil_networks\": %u, ",
             (unsigned long long)options->seed, options->quic ? "quic" : "links", options->loss_ppm,
             options->dead_percent, options->nat_percent, seconds(options->settle),
             seconds(options->steady), options->churn_percent, options->parted_percent,
-            seconds(options->parted));
+            seconds(options->parted), options->sybil_percent, options->sybil_networks);
 }
 
 static void json_network(const struct network_counts *counts, FILE *out) {
@@ -153,6 +161,7 @@ void report_json(struct scenario_report *report, const struct scenario_options *
             report->nodes, report->workers, report->died, report->workers_alive, report->clients);
     json_attempts("provides", &report->provides, out);
     json_attempts("lookups", &report->lookups, out);
+    json_attempts("eclipsed", &report->eclipsed, out);
     json_attempts("parted_lookups", &report->parted_lookups, out);
     json_attempts("discoveries", &report->discoveries, out);
     for (size_t i = 0; i < MEASURE_COUNT; i++) {

@@ -2,23 +2,26 @@
 #include "scenario.h"
 
 #include "node.h"
+#include "proto/kad/distance.h"
+#include "sybil.h"
 #include "util/ensure.h"
 #include "wire/multihash.h"
 
 /* Nodes that others join through, which never die; and one of so many others is a worker. */
-#define BOOTSTRAP_COUNT_MAX 4
-#define BOOTSTRAP_SHARE     8
-#define WORKER_SHARE        20
-#define WORKER_COUNT_MIN    3
-#define PROVIDER_COUNT_MAX  500 /* of a key of their own */
-#define SEARCH_COUNT_MIN    50
-#define SEARCH_COUNT_MAX    2000
-#define CLIENT_SHARE        20
-#define CLIENT_COUNT_MIN    5
-#define CLIENT_COUNT_MAX    200
-#define AGENT               "plasm-sim/0.1.0"
-#define CAPABILITY_RENEWAL  (CAPABILITY_LIFE_S * NANOS_SECOND / 3)
-#define PARTING_SHARE       5 /* the network parts after this share of the steady time */
+#define BOOTSTRAP_COUNT_MAX   4
+#define BOOTSTRAP_SHARE       8
+#define WORKER_SHARE          20
+#define WORKER_COUNT_MIN      3
+#define PROVIDER_COUNT_MAX    500 /* of a key of their own */
+#define SEARCH_COUNT_MIN      50
+#define SEARCH_COUNT_MAX      2000
+#define SEARCH_ATTACKED_COUNT 200
+#define CLIENT_SHARE          20
+#define CLIENT_COUNT_MIN      5
+#define CLIENT_COUNT_MAX      200
+#define AGENT                 "plasm-sim/0.1.0"
+#define CAPABILITY_RENEWAL    (CAPABILITY_LIFE_S * NANOS_SECOND / 3)
+#define PARTING_SHARE         5 /* the network parts after this share of the steady time */
 
 /* One node joins in each pause on average. */
 #define JOIN_PAUSE    (20 * NANOS_MILLISECOND)
@@ -39,6 +42,7 @@ const struct scenario_options scenario_options_default = {
     .settle = NANOS_MINUTE,
     .steady = NANOS_MINUTE,
     .parted = 5 * NANOS_MINUTE,
+    .sybil_networks = 20,
 };
 
 struct participant {
@@ -68,7 +72,8 @@ struct search {
     uint64_t request;
     nanos begun;
     bool is_found;
-    bool is_parted; /* began while the network was in two parts */
+    bool is_parted;   /* began while the network was in two parts */
+    bool is_attacked; /* of the key that sybils are nearest to */
 };
 
 struct scenario {
@@ -86,7 +91,10 @@ struct scenario {
     size_t node_count;
     size_t come_count; /* places for those who come later */
     size_t client_count;
-    /* Bootstrap nodes, workers, other nodes; then those who come later; then clients. */
+    struct sybils sybils;
+    struct node_config sybil_config;
+    struct participant *victim; /* whose key they are nearest to */
+    /* Bootstrap nodes, workers, other nodes; those who come later; clients; sybils. */
     struct participant *participants;
     size_t search_count;
     struct search *searches;
@@ -201,6 +209,9 @@ static bool provides_key(const struct participant *participant) {
 
 static struct attempts *attempts_of(const struct search *search) {
     struct scenario_report *report = search->scenario->report;
+    if (search->is_attacked) {
+        return &report->eclipsed;
+    }
     return search->is_parted ? &report->parted_lookups : &report->lookups;
 }
 
@@ -208,7 +219,7 @@ static void search_due(struct timer *timer) {
     struct search *search = CONTAINER_OF(timer, struct search, timer);
     struct scenario *scenario = search->scenario;
     struct participant *seeker = choose(scenario, is_free);
-    search->wanted = choose(scenario, provides_key);
+    search->wanted = search->is_attacked ? scenario->victim : choose(scenario, provides_key);
     if (seeker == NULL || search->wanted == NULL || seeker == search->wanted ||
         network_parts(&seeker->node.site, &search->wanted->node.site)) {
         /* Everybody is busy, it would find itself or cannot find it: later. */
@@ -303,6 +314,10 @@ static void look_at_discovery(struct participant *client) {
 static void on_event(void *context, struct node *node, const struct peer_event *event) {
     (void)context;
     struct participant *participant = of_node(node);
+    if (node->config.is_sybil) {
+        sybil_take(&participant->scenario->sybils, node, event);
+        return;
+    }
     if (node->core != NULL) {
         return; /* its core has taken it */
     }
@@ -380,7 +395,8 @@ static void churn_due(struct timer *timer) {
     struct scenario_report *report = scenario->report;
     struct participant *victim = choose(scenario, is_there);
     bool may_go = victim != NULL && victim >= scenario->participants + scenario->bootstrap_count;
-    if (may_go && victim->search == NULL && victim->sought == 0) {
+    may_go = may_go && victim->search == NULL && victim->sought == 0;
+    if (may_go) {
         node_die(&victim->node);
         size_t number = scenario->node_count + report->came;
         struct participant *one = &scenario->participants[number];
@@ -456,11 +472,47 @@ static nanos add_nodes(struct scenario *scenario) {
     return end;
 }
 
+static size_t participant_count(const struct scenario *scenario) {
+    return scenario->node_count + scenario->come_count + scenario->client_count +
+           scenario->sybils.count;
+}
+
+/* They join as the others do, and are nearer to the key than anybody else by chance. */
+static void add_sybils(struct scenario *scenario, nanos end) {
+    struct sybils *sybils = &scenario->sybils;
+    if (sybils->count == 0) {
+        return;
+    }
+    scenario->report->sybils = sybils->count;
+    scenario->victim = &scenario->participants[scenario->bootstrap_count];
+    while (!scenario->victim->has_key) {
+        scenario->victim++;
+    }
+    scenario->victim->sought = 1; /* it stays */
+    uint8_t key[CONTENT_KEY_SIZE];
+    own_key(scenario->victim, key);
+    struct sha256_digest target = sha256(BYTES_ARRAY(key));
+    unsigned bits = 1;
+    while (scenario->node_count >> bits > 0) {
+        bits++;
+    }
+    size_t first = participant_count(scenario) - sybils->count;
+    for (size_t i = 0; i < sybils->count; i++) {
+        struct participant *one = &scenario->participants[first + i];
+        sybil_place(&scenario->network, &one->node.site, i, scenario->options.sybil_networks);
+        add_participant(scenario, first + i, &scenario->sybil_config,
+                        sim_between(&scenario->sim, SIM_START + NANOS_SECOND, end));
+        sybil_pose(&one->node, &target, bits);
+        sybils->nodes[i] = &one->node;
+    }
+}
+
 static void add_searches(struct scenario *scenario, nanos begin) {
     struct sim *sim = &scenario->sim;
     for (size_t i = 0; i < scenario->search_count; i++) {
         struct search *search = &scenario->searches[i];
         search->scenario = scenario;
+        search->is_attacked = scenario->victim != NULL && i < SEARCH_ATTACKED_COUNT;
         search->timer.due = search_due;
         sim_at(sim, &search->timer, sim_between(sim, begin, begin + scenario->options.steady));
     }
@@ -487,12 +539,10 @@ static void configure_nodes(struct scenario *scenario) {
     scenario->natted_config = config;
     scenario->natted_config.is_natted = true;
     scenario->natted_config.relay = &scenario->bootstrap[0];
+    scenario->sybil_config = config;
+    scenario->sybil_config.is_sybil = true;
     scenario->client_config = config;
     scenario->client_config.is_client = true;
-}
-
-static size_t participant_count(const struct scenario *scenario) {
-    return scenario->node_count + scenario->come_count + scenario->client_count;
 }
 
 static void scenario_init(struct scenario *scenario, const struct scenario_options *options,
@@ -514,6 +564,13 @@ static void scenario_init(struct scenario *scenario, const struct scenario_optio
         scenario->come_count =
             count * options->churn_percent * (options->steady / NANOS_SECOND) / (100 * 3600);
         scenario->churn_pause = options->steady / (scenario->come_count + 1);
+    }
+    if (options->sybil_percent > 0) {
+        scenario->sybils.count = clamp(count * options->sybil_percent / 100, 1, count);
+        scenario->sybils.nodes =
+            memory_zero(memory, scenario->sybils.count * sizeof(struct node *));
+        ENSURE(scenario->sybils.nodes != NULL);
+        scenario->search_count += SEARCH_ATTACKED_COUNT;
     }
     scenario->participants =
         memory_zero(memory, participant_count(scenario) * sizeof(struct participant));
@@ -541,6 +598,7 @@ static void scenario_done(struct scenario *scenario) {
             node_done(&scenario->participants[i].node);
         }
     }
+    memory_put(memory, scenario->sybils.nodes, scenario->sybils.count * sizeof(struct node *));
     memory_put(memory, scenario->participants, count * sizeof(struct participant));
     memory_put(memory, scenario->searches, scenario->search_count * sizeof(struct search));
     links_done(&scenario->links);
@@ -586,8 +644,9 @@ static void report_network(struct scenario *scenario) {
 }
 
 double scenario_success_percent(const struct scenario_report *report) {
-    size_t count = report->lookups.count + report->discoveries.count;
-    size_t succeeded = report->lookups.succeeded + report->discoveries.succeeded;
+    size_t count = report->lookups.count + report->eclipsed.count + report->discoveries.count;
+    size_t succeeded =
+        report->lookups.succeeded + report->eclipsed.succeeded + report->discoveries.succeeded;
     return count > 0 ? 100.0 * (double)succeeded / (double)count : 0;
 }
 
@@ -604,7 +663,9 @@ void scenario_run(const struct scenario_options *options, nanos (*clock)(void),
     scenario.parting.due = parting_due;
     scenario.links.lazy = true;
     ret_report->real_begun = clock();
-    nanos die = add_nodes(&scenario) + options->settle;
+    nanos joined = add_nodes(&scenario);
+    add_sybils(&scenario, joined);
+    nanos die = joined + options->settle;
     scenario.deaths.due = deaths_due;
     sim_at(&scenario.sim, &scenario.deaths, die);
     add_searches(&scenario, die + SEARCH_DELAY);

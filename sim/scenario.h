@@ -8,11 +8,12 @@
 #include "samples.h"
 
 /* Bounds. */
-#define SCENARIO_NODES_MIN   8
-#define SCENARIO_NODES_MAX   100000
-#define SCENARIO_SETTLE_MAX  (24 * NANOS_HOUR)
-#define SCENARIO_PERCENT_MAX 90
-#define SCENARIO_STEADY_MAX  (24 * NANOS_HOUR)
+#define SCENARIO_NODES_MIN          8
+#define SCENARIO_NODES_MAX          100000
+#define SCENARIO_SETTLE_MAX         (24 * NANOS_HOUR)
+#define SCENARIO_PERCENT_MAX        90
+#define SCENARIO_SYBIL_NETWORKS_MAX 30000
+#define SCENARIO_STEADY_MAX         (24 * NANOS_HOUR)
 
 struct scenario_options {
     uint64_t seed;
@@ -27,6 +28,9 @@ struct scenario_options {
     /* nodes that are cut off from the others, after a fifth of the time and for so long. */
     unsigned parted_percent;
     nanos parted;
+    /* Sybils for 100 nodes, all nearest to one key, and the /16 networks they are in. */
+    unsigned sybil_percent;
+    unsigned sybil_networks;
     bool quic;        /* the real bytes of QUIC instead of simulated connections */
     FILE *trace_file; /* borrowed, may be NULL */
 };
@@ -63,9 +67,11 @@ struct scenario_report {
     size_t died;
     size_t workers_alive;
     size_t clients;
+    size_t sybils;
     size_t came; /* in the place of those who went */
     struct attempts provides;
     struct attempts lookups;
+    struct attempts eclipsed;       /* lookups of the key that sybils are nearest to */
     struct attempts parted_lookups; /* while the network was in two parts, within one */
     struct attempts discoveries;
     struct samples measures[MEASURE_COUNT];

@@ -139,7 +139,9 @@ struct kad {
     nanos contact_check_at; /* nor of another */
     nanos refresh_at;
     nanos sweep_at;
-    bool is_due; /* kad_expire has something to do at once */
+    uint64_t spacing;    /* see members_spacing; */
+    nanos spacing_until; /* it holds so long */
+    bool is_due;         /* kad_expire has something to do at once */
     size_t table_event_first;
     size_t table_event_count;
     struct table_event table_events[KAD_TABLE_EVENTS_MAX];
@@ -159,6 +161,9 @@ bool members_next_check(struct kad *kad, nanos now, const struct peer_id **ret_i
 nanos members_deadline(const struct kad *kad);
 /* Asks the members that have been silent for long for a sign of life. */
 void members_check_silent(struct kad *kad, nanos now);
+/* How far apart peers are, on average, by those nearest to us: the head of a distance; 0 while we
+ * know too few to tell. */
+uint64_t members_spacing(struct kad *kad, nanos now);
 /* True when enough peers of the bucket gave one lately. */
 bool members_fill(const struct kad *kad, size_t bucket, nanos now);
 /* Gives a lookup the peers it begins with. PLASM_NO_MEMORY. */

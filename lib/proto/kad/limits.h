@@ -25,6 +25,10 @@
  * as in the table. */
 #define KAD_ANSWER_PER_GROUP_MAX 3
 #define KAD_LOOKUP_PER_GROUP_MAX 3
+/* Peers that count within a distance of a key: so many, and so many times what the size of the
+ * network lets expect there. More have chosen their ids to be near it, and hide the others. */
+#define KAD_CROWD_BASE   4
+#define KAD_CROWD_FACTOR 3
 
 /* Addresses kept of one peer, and announced of our own. */
 #define KAD_ADDRESSES_MAX       8

@@ -132,6 +132,34 @@ static void the_table_is_refreshed(void **state) {
     machine_teardown(&machine);
 }
 
+/* Nobody is in the table for ever without a sign of life, with refreshing or without. */
+static void who_is_silent_for_long_is_asked(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine);
+    struct peer_id peers[KAD_K + 5];
+    machine_know(&machine, peers, ARRAY_SIZE(peers));
+    machine.now += 2 * NANOS_HOUR;
+    nanos begin = machine.now;
+    bool is_asked[ARRAY_SIZE(peers)] = {false};
+    while (machine.now < begin + NANOS_HOUR) {
+        machine_pass(&machine, begin + NANOS_HOUR - machine.now);
+        while (machine.ask_count > 0) {
+            for (size_t i = 0; i < machine.ask_count; i++) {
+                for (size_t j = 0; j < ARRAY_SIZE(peers); j++) {
+                    is_asked[j] |= peer_id_equal(&machine.asks[i].peer, &peers[j]);
+                }
+                machine_answer_empty(&machine, i, KAD_MESSAGE_FIND_NODE);
+            }
+            machine_drain(&machine);
+        }
+    }
+    for (size_t j = 0; j < ARRAY_SIZE(peers); j++) {
+        assert_true(is_asked[j]);
+    }
+    machine_teardown(&machine);
+}
+
 static void quiet_without_anything_to_do(void **state) {
     (void)state;
     struct machine machine = {0};
@@ -152,6 +180,7 @@ int main(void) {
         cmocka_unit_test(announced_as_soon_as_there_is_somebody),
         cmocka_unit_test(providing_needs_an_address),
         cmocka_unit_test(the_table_is_refreshed),
+        cmocka_unit_test(who_is_silent_for_long_is_asked),
         cmocka_unit_test(quiet_without_anything_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

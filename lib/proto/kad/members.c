@@ -2,10 +2,13 @@
  * server and a request of ours was answered, in either order. */
 #include "proto/kad/internal.h"
 
+#include "proto/kad/distance.h"
 #include "util/ensure.h"
 
 /* A client asks for no sign of life at once: its lookups mostly do it anyway. */
 #define CLIENT_CHECK_DELAY NANOS_SECOND
+/* The size of the network is estimated anew after so long. */
+#define SPACING_LIFE NANOS_SECOND
 
 static void push_table_event(struct kad *kad, const struct peer_id *id, bool is_added) {
     if (kad->table_event_count == KAD_TABLE_EVENTS_MAX) {
@@ -57,9 +60,20 @@ static bool challenge_oldest(struct kad *kad, size_t bucket, nanos now) {
     return false;
 }
 
+/* Whether so many members are around this digest, where about one is to be expected, that they must
+ * have chosen their ids: their kind gets no more places in the bucket. */
+static bool is_crowded(struct kad *kad, const struct sha256_digest *hash, nanos now) {
+    uint64_t spacing = members_spacing(kad, now);
+    return table_crowd(&kad->table, table_bucket(&kad->table, hash), hash, spacing) >=
+           KAD_CROWD_BASE;
+}
+
 /* Moves a contact that earned it into the table, if there is a place. */
 static void admit(struct kad *kad, struct contact *contact, nanos now) {
     struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
+    if (is_crowded(kad, &hash, now)) {
+        return;
+    }
     struct table_peer *peer;
     int error = table_put(&kad->table, &contact->id, &hash, &contact->groups,
                           contact_addresses(contact), now, &peer);
@@ -81,7 +95,7 @@ static void plan_check(struct kad *kad, struct contact *contact, nanos now) {
     struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
     size_t bucket = table_bucket(&kad->table, &hash);
     if (contact->check_at == NANOS_NEVER && !contact->is_checking && contact->failures == 0 &&
-        bucket_may_take(kad, bucket, now) &&
+        bucket_may_take(kad, bucket, now) && !is_crowded(kad, &hash, now) &&
         table_group_allows(&kad->table, bucket, &contact->groups)) {
         check_contact(kad, contact,
                       kad->mode == KAD_SERVER ? now : nanos_add(now, CLIENT_CHECK_DELAY));
@@ -355,6 +369,17 @@ void members_check_silent(struct kad *kad, nanos now) {
             check_member(kad, peer, now);
         }
     }
+}
+
+uint64_t members_spacing(struct kad *kad, nanos now) {
+    if (now >= kad->spacing_until && kad->table.size >= KAD_K) {
+        const struct table_peer *peers[KAD_K];
+        size_t count = table_closest(&kad->table, &kad->own_hash, NULL, true, peers, KAD_K);
+        struct sha256_digest farthest = kad_distance(&kad->own_hash, &peers[count - 1]->hash);
+        kad->spacing = kad_head(&farthest) / KAD_K;
+        kad->spacing_until = nanos_add(now, SPACING_LIFE);
+    }
+    return kad->spacing;
 }
 
 bool members_fill(const struct kad *kad, size_t bucket, nanos now) {

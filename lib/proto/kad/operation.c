@@ -83,9 +83,9 @@ static struct operation *operation_new(struct kad *kad, enum kad_operation_kind 
 /* --- Lookups -------------------------------------------------------------------------------- */
 
 /* Begins a lookup for `key` as the operation's next one. */
-static int lookup_begin(struct kad *kad, struct operation *operation, struct bytes key) {
+static int lookup_begin(struct kad *kad, struct operation *operation, struct bytes key, nanos now) {
     struct sha256_digest target = sha256(key);
-    query_init(&operation->query, kad->memory, &kad->limits, &target);
+    query_init(&operation->query, kad->memory, &kad->limits, &target, members_spacing(kad, now));
     operation->request_type = lookup_type(operation->kind);
     struct writer writer = writer_of((struct span){operation->request, sizeof(operation->request)});
     kad_message_put_head(&writer, operation->request_type, key);
@@ -135,7 +135,7 @@ static bool bootstrap_next(struct kad *kad, struct operation *operation, nanos n
             continue;
         }
         query_done(&operation->query);
-        if (lookup_begin(kad, operation, BYTES_ARRAY(key)) != 0) {
+        if (lookup_begin(kad, operation, BYTES_ARRAY(key), now) != 0) {
             operation->is_out_of_memory = true;
         }
         return true;
@@ -406,7 +406,8 @@ static void take_own_knowledge(struct kad *kad, struct operation *operation, nan
 }
 
 /* Everything that may fail. */
-static int operation_prepare(struct kad *kad, struct operation *operation, struct bytes value) {
+static int operation_prepare(struct kad *kad, struct operation *operation, struct bytes value,
+                             nanos now) {
     if (operation->kind == KAD_PUT_VALUE) {
         operation->value = block_copy(kad->memory, value);
         if (operation->value == NULL) {
@@ -419,7 +420,7 @@ static int operation_prepare(struct kad *kad, struct operation *operation, struc
             return PLASM_NO_MEMORY;
         }
     }
-    return lookup_begin(kad, operation, operation_key(operation));
+    return lookup_begin(kad, operation, operation_key(operation), now);
 }
 
 int operation_start(struct kad *kad, enum kad_operation_kind kind, struct bytes key,
@@ -435,7 +436,7 @@ int operation_start(struct kad *kad, enum kad_operation_kind kind, struct bytes 
     if (operation == NULL) {
         return PLASM_NO_MEMORY;
     }
-    int error = operation_prepare(kad, operation, value);
+    int error = operation_prepare(kad, operation, value, now);
     if (error != 0) {
         operation_free(kad, operation);
         return error;

@@ -9,10 +9,11 @@
 #define STRAGGLER_FACTOR 4
 
 void query_init(struct query *query, struct memory *memory, const struct kad_limits *limits,
-                const struct sha256_digest *target) {
+                const struct sha256_digest *target, uint64_t spacing) {
     *query = (struct query){.memory = memory,
                             .limits = limits,
                             .target = *target,
+                            .spacing = spacing,
                             .first_asked = NANOS_NEVER,
                             .path_count = KAD_PATHS_MAX,
                             .window = KAD_ALPHA};
@@ -301,6 +302,11 @@ static void tally_add(struct group_tally *tally, const struct kad_groups *groups
     }
 }
 
+/* True when so many nearer ones that count are too many for this one to count as well. */
+static bool is_crowded(const struct query *query, const struct query_peer *peer, size_t nearer) {
+    return nearer >= kad_crowd_max(kad_head(&peer->distance), query->spacing);
+}
+
 /* What there is to do on a path: the nearest peer that was not asked among the k that count (or
  * NULL), and how many of them are being waited for. */
 struct path_view {
@@ -319,7 +325,8 @@ static struct path_view view_path(const struct query *query, size_t path) {
             continue;
         }
         enum belief belief = peer->state == QUERY_HEARD ? belief_in(peer) : BELIEF_YES;
-        if (belief == BELIEF_NO || !tally_allows(&tally, &peer->groups)) {
+        if (belief == BELIEF_NO || !tally_allows(&tally, &peer->groups) ||
+            is_crowded(query, peer, counted)) {
             continue;
         }
         tally_add(&tally, &peer->groups);
@@ -425,9 +432,13 @@ size_t query_result(const struct query *query, struct query_peer *ret_peers[QUER
         if (peer->state != QUERY_ANSWERED || !tally_allows(&tally, &peer->groups)) {
             continue;
         }
-        bool wanted = of_all++ < KAD_K;
+        bool wanted = of_all < KAD_K && !is_crowded(query, peer, of_all);
+        of_all += wanted;
         for (size_t path = 0; path < query->path_count; path++) {
-            wanted |= on_path(peer, path) && of_path[path]++ < path_share;
+            bool counts = on_path(peer, path) && of_path[path] < path_share &&
+                          !is_crowded(query, peer, of_path[path]);
+            of_path[path] += counts;
+            wanted |= counts;
         }
         if (wanted) {
             tally_add(&tally, &peer->groups);

@@ -55,6 +55,7 @@ struct query {
     struct memory *memory;
     const struct kad_limits *limits;
     struct sha256_digest target;
+    uint64_t spacing; /* distance (its head) from a peer to the next, on average; 0: not known */
     struct query_peer **peers; /* nearest first */
     size_t size;
     size_t capacity;
@@ -76,9 +77,9 @@ struct query {
     nanos answer_times; /* sum */
 };
 
-/* `limits` is borrowed. */
+/* `limits` is borrowed; `spacing` as kad_crowd_max's. */
 void query_init(struct query *query, struct memory *memory, const struct kad_limits *limits,
-                const struct sha256_digest *target);
+                const struct sha256_digest *target, uint64_t spacing);
 void query_done(struct query *query);
 
 /* Adds a peer from our own knowledge; the paths take them in turn. A peer that is there already is

@@ -23,7 +23,7 @@ static void setup(struct fixture *fixture) {
     testing_random(&fixture->random, 1);
     kad_limits_default(&fixture->limits);
     fixture->target = sha256(BYTES_LITERAL("target"));
-    query_init(&fixture->query, &fixture->memory, &fixture->limits, &fixture->target);
+    query_init(&fixture->query, &fixture->memory, &fixture->limits, &fixture->target, 0);
 }
 
 static void teardown(struct fixture *fixture) {
@@ -386,7 +386,7 @@ static void every_allocation_may_fail(void **state) {
         memory_failing_init(&failing, n, false);
         struct fixture fixture;
         setup(&fixture);
-        query_init(&fixture.query, &failing.memory, &fixture.limits, &fixture.target);
+        query_init(&fixture.query, &failing.memory, &fixture.limits, &fixture.target, 0);
         int errors = 0;
         for (size_t i = 0; i < 10; i++) {
             struct peer_id id = testing_peer(&fixture.random);
@@ -410,9 +410,51 @@ static void every_allocation_may_fail(void **state) {
     }
 }
 
+/* A peer whose digest is so far from the target, by its head. */
+static void seed_at(struct fixture *fixture, uint64_t head) {
+    struct peer_id id = testing_peer(&fixture->random);
+    struct sha256_digest hash = fixture->target;
+    for (size_t i = 0; i < sizeof(head); i++) {
+        hash.bytes[i] ^= (uint8_t)(head >> (56 - 8 * i));
+    }
+    assert_int_equal(query_seed(&fixture->query, &id, &hash, bytes_of(NULL, 0)), 0);
+}
+
+/* Many more around the target than there should be: a few of them count, and the others do. */
+static void a_crowd_does_not_hide_the_others(void **state) {
+    (void)state;
+    struct fixture fixture;
+    setup(&fixture);
+    const uint64_t spacing = UINT64_C(1) << 50;
+    fixture.query.spacing = spacing;
+    for (uint64_t i = 0; i < KAD_K; i++) {
+        seed_at(&fixture, spacing / 64 + i);
+        seed_at(&fixture, spacing * (i + 1));
+    }
+    struct query_peer *asked[2 * KAD_K];
+    for (size_t count; (count = ask_all(&fixture, 0, asked)) > 0;) {
+        for (size_t i = 0; i < count; i++) {
+            query_answered(&fixture.query, asked[i], 1);
+        }
+    }
+    assert_true(query_finished(&fixture.query));
+    struct query_peer *result[QUERY_RESULT_MAX];
+    size_t count = query_result(&fixture.query, result);
+    size_t crowd = 0;
+    for (size_t i = 0; i < count; i++) {
+        crowd += kad_head(&result[i]->distance) < spacing;
+    }
+    assert_true(count >= KAD_K);
+    /* Each path lets as many in on its own. */
+    assert_in_range(crowd, 1, KAD_CROWD_BASE * KAD_PATHS_MAX);
+    assert_in_range(count - crowd, KAD_K - KAD_CROWD_BASE, QUERY_RESULT_MAX);
+    teardown(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_to_ask_is_the_end),
+        cmocka_unit_test(a_crowd_does_not_hide_the_others),
         cmocka_unit_test(asks_alpha_at_once_each_once),
         cmocka_unit_test(the_result_is_the_closest_in_order),
         cmocka_unit_test(paths_do_not_mix),

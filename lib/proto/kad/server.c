@@ -1,9 +1,12 @@
 /* Answering requests. Spec: libp2p/specs kad-dht/README.md, "RPC messages". */
+#include "proto/kad/distance.h"
 #include "proto/kad/internal.h"
 
 /* Bytes of an answer that peers may fill; the rest is for its key and record. */
 #define CLOSER_BYTES_MAX 7000
 #define PEERS_BYTES_MAX  15000
+/* Peers from whom the k closest are chosen. */
+#define CLOSER_CANDIDATES (2 * KAD_K)
 
 /* What all parts of an answer need to know. */
 struct answer {
@@ -41,12 +44,27 @@ static bool put_target(struct answer *answer, const struct peer_id *target) {
                                 connection_to(is_connected), answer->only_public, CLOSER_BYTES_MAX);
 }
 
+/* Leaves out who crowds around the target, so that others have a place among the k. */
+static size_t thin_crowd(const struct table_peer **peers, size_t count,
+                         const struct sha256_digest *target, uint64_t spacing) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count && kept < KAD_K; i++) {
+        struct sha256_digest distance = kad_distance(target, &peers[i]->hash);
+        if (kept < kad_crowd_max(kad_head(&distance), spacing)) {
+            peers[kept++] = peers[i];
+        }
+    }
+    return kept;
+}
+
 /* The k closest servers, without the sender and without `except` (or NULL). */
 static void put_closer(struct answer *answer, struct bytes key, const struct peer_id *except,
                        size_t size_max) {
     struct sha256_digest target = sha256(key);
-    const struct table_peer *peers[KAD_K];
-    size_t count = table_closest(&answer->kad->table, &target, answer->sender, false, peers, KAD_K);
+    const struct table_peer *peers[CLOSER_CANDIDATES];
+    size_t count = table_closest(&answer->kad->table, &target, answer->sender, false, peers,
+                                 CLOSER_CANDIDATES);
+    count = thin_crowd(peers, count, &target, members_spacing(answer->kad, answer->now));
     for (size_t i = 0; i < count; i++) {
         if (except == NULL || !peer_id_equal(&peers[i]->id, except)) {
             (void)kad_message_put_peer(&answer->writer, KAD_LIST_CLOSER, &peers[i]->id,

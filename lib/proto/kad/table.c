@@ -25,14 +25,6 @@ void table_done(struct table *table) {
     table->size = 0;
 }
 
-static uint64_t head_of(const struct sha256_digest *hash) {
-    uint64_t head = 0;
-    for (size_t i = 0; i < sizeof(head); i++) {
-        head = head << 8 | hash->bytes[i];
-    }
-    return head;
-}
-
 size_t table_bucket(const struct table *table, const struct sha256_digest *hash) {
     size_t prefix = kad_common_prefix(&table->own, hash);
     return prefix < KAD_BUCKETS ? prefix : KAD_BUCKETS - 1;
@@ -40,7 +32,7 @@ size_t table_bucket(const struct table *table, const struct sha256_digest *hash)
 
 struct table_peer *table_find(const struct table *table, const struct sha256_digest *hash) {
     size_t bucket = table_bucket(table, hash);
-    uint64_t head = head_of(hash);
+    uint64_t head = kad_head(hash);
     for (size_t i = 0; i < table->bucket_sizes[bucket]; i++) {
         const struct table_slot *slot = &table->buckets[bucket][i];
         if (slot->head == head && sha256_equal(&slot->peer->hash, hash)) {
@@ -80,6 +72,16 @@ static bool groups_fit(const struct table *table, size_t bucket, const struct ka
 
 bool table_group_allows(const struct table *table, size_t bucket, const struct kad_groups *groups) {
     return groups_fit(table, bucket, groups, NULL);
+}
+
+size_t table_crowd(const struct table *table, size_t bucket, const struct sha256_digest *hash,
+                   uint64_t within) {
+    uint64_t head = kad_head(hash);
+    size_t count = 0;
+    for (size_t i = 0; i < table->bucket_sizes[bucket]; i++) {
+        count += (table->buckets[bucket][i].head ^ head) < within;
+    }
+    return count;
 }
 
 static struct table_slot *slot_of(const struct table *table, const struct table_peer *peer) {
@@ -159,7 +161,7 @@ int table_put(struct table *table, const struct peer_id *id, const struct sha256
     }
     peer->place = table->bucket_sizes[bucket]++;
     table->buckets[bucket][peer->place] =
-        (struct table_slot){.head = head_of(hash), .groups = *groups, .peer = peer};
+        (struct table_slot){.head = kad_head(hash), .groups = *groups, .peer = peer};
     table->size++;
     *ret_peer = peer;
     return 0;
@@ -257,7 +259,7 @@ static void closest_take(struct closest *closest, const struct table_slot *slot)
             (closest->size - place - 1) * sizeof(closest->peers[0]));
     closest->peers[place] = peer;
     closest->last_distance =
-        head_of(&closest->peers[closest->size - 1]->hash) ^ closest->target_head;
+        kad_head(&closest->peers[closest->size - 1]->hash) ^ closest->target_head;
 }
 
 static void closest_take_bucket(struct closest *closest, const struct table *table, size_t bucket) {
@@ -274,7 +276,7 @@ size_t table_closest(const struct table *table, const struct sha256_digest *targ
                               .target = target,
                               .exclude = exclude,
                               .with_failed = with_failed,
-                              .target_head = head_of(target)};
+                              .target_head = kad_head(target)};
     if (n == 0) {
         return 0;
     }

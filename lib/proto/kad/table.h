@@ -62,6 +62,9 @@ void table_remove(struct table *table, struct table_peer *peer);
 
 /* True when a peer with this digest and these groups could be added, were its bucket not full. */
 bool table_group_allows(const struct table *table, size_t bucket, const struct kad_groups *groups);
+/* How many peers of a bucket are nearer to a digest than a distance (its head). */
+size_t table_crowd(const struct table *table, size_t bucket, const struct sha256_digest *hash,
+                   uint64_t within);
 /* The peer of a bucket that has been silent longest: one with failures before one without, one not
  * connected before a connected one. NULL for an empty bucket. */
 struct table_peer *table_oldest(const struct table *table, size_t bucket);
