@@ -54,6 +54,8 @@ static void trace_event(struct node *node, const struct peer_event *event) {
         [PEER_EVENT_BOOTSTRAPPED] = "bootstrapped",
         [PEER_EVENT_SIGN] = "sign",
         [PEER_EVENT_RESOLVE] = "resolve",
+        [PEER_EVENT_REACHABILITY] = "reachability",
+        [PEER_EVENT_PROBED] = "probed",
     };
     TRACE(&node->sim->trace, node->sim->now, words[event->type], node->site.number,
           (uint64_t)-event->error, event->count);

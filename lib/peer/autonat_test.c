@@ -1,138 +1,172 @@
-/* Asking to be dialled back: the server is the test's own, so that it can lie. */
+/* AutoNAT between peers linked in memory: proofs, who vanishes in between, and memory that ends. */
 #include "peer/memory_world_testing.h"
 #include "peer/reachability.h"
-#include "proto/autonat/message.h"
-#include "wire/varint.h"
 
-struct stage {
-    struct world world;
-    struct memory memory;
-    struct world_node *asker;
-    struct world_node *server;
-    struct world_node *helper;        /* another connection to the asker */
-    struct peer_stream *question;     /* as the server sees it */
-    struct peer_connection *asked_on; /* as the asker sees it */
-    struct buffer in;
-};
+/* A node's second transport, at another port, for dial-backs. */
+static struct memory_transport *probes[WORLD_NODES_MAX];
 
-static void on_event(struct world_node *node, const struct peer_event *event) {
-    struct stage *stage = node->world->test;
-    if (event->type == PEER_EVENT_STREAM_OPENED &&
-        strcmp(event->protocol, AUTONAT_V2_PROTOCOL) == 0) {
-        stage->question = event->stream;
-    } else if (event->type == PEER_EVENT_STREAM_DATA && event->stream == stage->question) {
-        ENSURE(buffer_append(&stage->in, event->data) == 0);
-    } else if (event->type == PEER_EVENT_STREAM_CLOSED && event->stream == stage->question) {
-        stage->question = NULL;
+static bool start(struct world_node *node) {
+    if (!memory_world_start(node)) {
+        return false;
+    }
+    struct netaddr address = {
+        .family = NETADDR_IP4, .ip = {10, 0, 0, (uint8_t)(node->index + 1)}, .port = 5001};
+    struct multiaddr other;
+    multiaddr_from_quic(&address, &other);
+    probes[node->index] =
+        memory_transport_new(memory_net_of(node->world), &other, &node->id, &node->key);
+    if (peer_add_probe_transport(node->peer, &probes[node->index]->transport) != 0) {
+        memory_transport_free(probes[node->index]);
+        probes[node->index] = NULL;
+        node->world->out_of_memory_expected = true;
+    }
+    return true;
+}
+
+static void stop(struct world_node *node) {
+    memory_world_stop(node);
+    if (probes[node->index] != NULL) {
+        memory_transport_free(probes[node->index]);
+        probes[node->index] = NULL;
     }
 }
 
-static struct world_node *add_node(struct stage *stage) {
-    static const char *const protocols[] = {WORLD_ECHO, AUTONAT_V2_PROTOCOL};
-    struct world_node *node = world_add(&stage->world);
-    node->config.protocols = protocols;
-    node->config.protocol_count = ARRAY_SIZE(protocols);
-    node->on_event = on_event;
-    node->ignores_streams = true;
-    assert_true(world_start(node));
-    return node;
+static const struct world_kind *kind(void) {
+    static struct world_kind made;
+    made = *memory_world();
+    made.name = "AutoNAT over memory";
+    made.start = start;
+    made.stop = stop;
+    return &made;
 }
 
-static void stage_init(struct stage *stage) {
-    memset(stage, 0, sizeof(*stage));
-    memory_init(&stage->memory, SIZE_MAX);
-    buffer_init(&stage->in, &stage->memory, 2 * AUTONAT_V2_MESSAGE_SIZE_MAX);
-    world_init(&stage->world, memory_world());
-    stage->world.test = stage;
-    (void)world_node_new(&stage->world);
-    (void)add_node(stage);
-    (void)add_node(stage);
-    stage->asker = &stage->world.nodes[0];
-    stage->server = &stage->world.nodes[1];
-    stage->helper = &stage->world.nodes[2];
-    stage->asked_on = world_connect(stage->asker, stage->server);
-    (void)world_connect(stage->helper, stage->asker);
-    world_run(&stage->world, NANOS_SECOND);
+static void listen(struct world_node *node) {
+    struct world *world = node->world;
+    peer_reachability_start(node->peer, (uint64_t)world->unix_seconds * 1000000, world->now);
+    peer_own_addresses_set(node->peer, OWN_INTERFACE, &node->address, 1, world->now);
 }
 
-static void stage_done(struct stage *stage) {
-    buffer_done(&stage->in);
-    world_done(&stage->world);
+static void connect_to(struct world_node *a, struct world_node *b) {
+    struct multiaddr address = world_full_address(b);
+    uint64_t request;
+    int error = peer_connect(a->peer, NULL, &address, 1, a->world->now, &request);
+    assert_true(error == 0 || error == PLASM_NO_MEMORY);
 }
 
-static void write_bytes(struct world_node *node, struct peer_stream *stream, struct bytes bytes,
-                        bool fin) {
-    struct block *block = block_copy(&node->memory.memory, bytes);
-    ENSURE(block != NULL);
-    size_t accepted = 0;
-    assert_int_equal(peer_stream_write(stream, block, 0, bytes.size, fin, &accepted), 0);
-    assert_int_equal(accepted, bytes.size);
-    block_unref(block);
-}
-
-/* Brings the nonce to the asker on whatever connection `from` has to it. */
-static void bring_nonce(struct stage *stage, struct world_node *from, uint64_t nonce) {
-    struct peer_connection *connection = peer_connection_to(from->peer, &stage->asker->id);
-    assert_non_null(connection);
-    struct peer_stream *stream;
-    assert_int_equal(
-        peer_stream_open(from->peer, connection, AUTONAT_BACK_PROTOCOL, stage->world.now, &stream),
-        0);
-    uint8_t room[32];
-    struct writer writer = writer_of((struct span){room, sizeof(room)});
-    autonat_back_encode(nonce, &writer);
-    write_bytes(from, stream, writer_bytes(&writer), true);
-    world_run(&stage->world, NANOS_SECOND);
-}
-
-/* A question, whose nonce `from` brings before the server says that it dialled. */
-static int ask(struct stage *stage, struct world_node *from) {
-    uint64_t request = 0;
-    assert_int_equal(peer_probe(stage->asker->peer, stage->asked_on, &stage->asker->address, 1,
-                                stage->world.now, &request),
-                     0);
-    world_run(&stage->world, NANOS_SECOND);
-    struct bytes payload;
-    size_t size;
-    assert_int_equal(
-        frame_read(buffer_bytes(&stage->in), AUTONAT_V2_MESSAGE_SIZE_MAX, &payload, &size), 0);
-    struct autonat_message message;
-    assert_int_equal(autonat_decode(AUTONAT_V2, payload, &message), 0);
-    assert_int_equal(message.type, AUTONAT_DIAL);
-    bring_nonce(stage, from, message.nonce);
-    uint8_t room[128];
-    struct writer writer = writer_of((struct span){room, sizeof(room)});
-    const struct autonat_message answer = {
-        .type = AUTONAT_DIAL_RESPONSE, .status = AUTONAT_V2_OK, .dial_status = AUTONAT_DIAL_OK};
-    autonat_encode(AUTONAT_V2, &answer, &writer);
-    write_bytes(stage->server, stage->question, writer_bytes(&writer), true);
-    const struct peer_event *event =
-        world_await(stage->asker, PEER_EVENT_PROBED, request, WORLD_PATIENCE);
-    assert_non_null(event);
-    return event->error;
-}
-
-static void a_nonce_on_a_new_connection_proves(void **state) {
+static void proven_by_a_nonce(void **state) {
     (void)state;
-    struct stage stage;
-    stage_init(&stage);
-    assert_int_equal(ask(&stage, stage.helper), 0);
-    stage_done(&stage);
+    struct world world;
+    world_init(&world, kind());
+    struct world_node *a = world_node_new(&world);
+    struct world_node *b = world_node_new(&world);
+    listen(a);
+    assert_int_equal(peer_reachability(a->peer), REACHABILITY_UNKNOWN);
+    connect_to(a, b);
+    world_run(&world, 5 * NANOS_SECOND);
+    assert_int_equal(peer_reachability(a->peer), REACHABILITY_PUBLIC);
+    assert_non_null(world_last(a, PEER_EVENT_REACHABILITY, 0));
+    struct own_address own[OWN_ADDRESSES_MAX];
+    assert_int_equal(peer_own_addresses(a->peer, own, OWN_ADDRESSES_MAX), 1);
+    assert_true(own[0].published && own[0].reached == 1 && own[0].observers == 1);
+    /* The server's application saw one connection only: the one that was dialled to it. */
+    assert_int_equal(peer_connection_count(b->peer), 1);
+    assert_int_equal(world_count(b, PEER_EVENT_CONNECTED), 1);
+    assert_int_equal(peer_nat_type(a->peer, false), NAT_NONE);
+    /* After a change of network nothing is known until it is proven again. */
+    peer_network_changed(a->peer, world.now);
+    assert_int_equal(peer_reachability(a->peer), REACHABILITY_UNKNOWN);
+    world_run(&world, 15 * NANOS_SECOND);
+    assert_int_equal(peer_reachability(a->peer), REACHABILITY_PUBLIC);
+    world_stop(a);
+    world_stop(b);
+    world_done(&world);
 }
 
-/* What comes on a connection that we dialled shows nothing of who can dial us. */
-static void a_nonce_on_our_own_connection_proves_nothing(void **state) {
+static void nobody_behind_the_address(void **state) {
     (void)state;
-    struct stage stage;
-    stage_init(&stage);
-    assert_int_equal(ask(&stage, stage.server), PLASM_UNTRUSTED);
-    stage_done(&stage);
+    struct world world;
+    world_init(&world, kind());
+    struct world_node *a = world_node_new(&world);
+    struct world_node *b = world_node_new(&world);
+    connect_to(a, b);
+    world_run(&world, NANOS_SECOND);
+    struct peer_connection *connection = peer_connection_to(a->peer, &b->id);
+    struct multiaddr addresses[] = {world_address("/ip4/10.0.0.1/udp/9/quic-v1"),
+                                    world_address("/ip4/10.7.7.7/udp/9/quic-v1")};
+    uint64_t closed;
+    uint64_t foreign;
+    assert_int_equal(peer_probe(a->peer, connection, &addresses[0], 1, world.now, &closed), 0);
+    assert_int_equal(peer_probe(a->peer, connection, &addresses[1], 1, world.now, &foreign), 0);
+    world_run(&world, 30 * NANOS_SECOND);
+    assert_int_equal(world_last(a, PEER_EVENT_PROBED, closed)->error, PLASM_UNREACHABLE);
+    assert_int_equal(world_last(a, PEER_EVENT_PROBED, foreign)->error, PLASM_REFUSED);
+    world_stop(a);
+    world_stop(b);
+    world_done(&world);
+}
+
+static void vanishing(void **state) {
+    (void)state;
+    for (nanos after = 0; after < 80 * NANOS_MILLISECOND; after += 2 * NANOS_MILLISECOND) {
+        for (int who = 0; who < 2; who++) {
+            struct world world;
+            world_init(&world, kind());
+            struct world_node *nodes[] = {world_node_new(&world), world_node_new(&world)};
+            connect_to(nodes[0], nodes[1]);
+            world_run(&world, NANOS_SECOND);
+            struct peer_connection *connection = peer_connection_to(nodes[0]->peer, &nodes[1]->id);
+            uint64_t request;
+            assert_int_equal(
+                peer_probe(nodes[0]->peer, connection, &nodes[0]->address, 1, world.now, &request),
+                0);
+            world_run(&world, after);
+            world_stop(nodes[who]);
+            world_run(&world, 30 * NANOS_SECOND);
+            if (who == 1) { /* whoever asked hears of the end, whatever it was */
+                assert_non_null(world_last(nodes[0], PEER_EVENT_PROBED, request));
+            }
+            world_stop(nodes[1 - who]);
+            world_done(&world);
+        }
+    }
+}
+
+static bool without_memory_from(size_t n, size_t who) {
+    struct world world;
+    world_init(&world, kind());
+    world.out_of_memory_expected = true;
+    struct world_node *nodes[] = {world_add(&world), world_add(&world)};
+    memory_failing_init(&nodes[who]->memory, n, false);
+    if (world_start(nodes[0]) && world_start(nodes[1])) {
+        listen(nodes[0]);
+        listen(nodes[1]);
+        connect_to(nodes[0], nodes[1]);
+        world_run(&world, 10 * NANOS_SECOND);
+    }
+    bool failed = nodes[who]->memory.failed;
+    if (!failed) {
+        assert_int_equal(peer_reachability(nodes[0]->peer), REACHABILITY_PUBLIC);
+    }
+    world_stop(nodes[0]);
+    world_stop(nodes[1]);
+    world_done(&world);
+    return failed;
+}
+
+static void failing_allocations(void **state) {
+    (void)state;
+    for (size_t who = 0; who < 2; who++) {
+        for (size_t n = 0; without_memory_from(n, who); n++) {
+        }
+    }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_nonce_on_a_new_connection_proves),
-        cmocka_unit_test(a_nonce_on_our_own_connection_proves_nothing),
+        cmocka_unit_test(proven_by_a_nonce),
+        cmocka_unit_test(nobody_behind_the_address),
+        cmocka_unit_test(vanishing),
+        cmocka_unit_test(failing_allocations),
     };
-    return crypto_init() == 0 ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
