@@ -35,7 +35,7 @@ class Nats(unittest.TestCase):
             address = next(text for text in relay.addresses if "20.1.0.1/udp" in text)
             worker = LabWorker(
                 BUILD, lab.host("worker", there.inside, "10.2.0.2/24", gateway="10.2.0.1"),
-                "--mdns", "off", "--bootstrap", address, "--relay", address)
+                "--mdns", "off", "--bootstrap", address, "--relay", address, "--log-level", "debug")
             client = lab.host("client", here.inside, "10.3.0.2/24", gateway="10.3.0.1")
 
             def job():
