@@ -15,7 +15,7 @@ import time
 import unittest
 
 SKIPPED = 77
-# UPnP looks for five kinds of devices, two seconds each.
+# UPnP looks for five kinds of devices, a second each.
 SECONDS_MAX = 25
 ROUTER, WORKER = f"plasm-{os.getpid()}-r", f"plasm-{os.getpid()}-w"
 OUTSIDE, GATEWAY, INSIDE = "45.7.0.1", "192.168.77.1", "192.168.77.2"

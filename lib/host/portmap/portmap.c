@@ -1,6 +1,7 @@
 /* When to ask the router, and who hears of its answers. */
 #include "host/portmap/portmap.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +18,9 @@ struct portmap {
     uv_loop_t *loop;
     uv_timer_t timer;
     uv_work_t work;
-    bool working; /* a thread has `answer` and reads `mapped`; nobody else touches them */
-    bool again;   /* ask once more as soon as it is done */
-    bool closing;
+    bool working;        /* a thread has `answer` and reads `mapped`; nobody else touches them */
+    bool again;          /* ask once more as soon as it is done */
+    atomic_bool closing; /* the thread looks at it: a process that ends does not wait for more */
     bool timer_closed;
     struct portmap_result mapped; /* what the router does for us now */
     struct portmap_result answer;
@@ -40,11 +41,11 @@ static void unmap(const struct portmap_result *mapped) {
 
 /* --- on a thread ------------------------------------------------------------------------------ */
 
-/* NAT-PMP first: who does not do it is found out within a second, with UPnP it takes ten. */
+/* NAT-PMP first: who does not do it is found out within a second, with UPnP it takes five. */
 static void do_map(uv_work_t *work) {
     struct portmap *portmap = work->data;
     memset(&portmap->answer, 0, sizeof(portmap->answer));
-    if (!natpmp_map(portmap->ports, portmap->count, &portmap->answer)) {
+    if (!natpmp_map(portmap->ports, portmap->count, &portmap->answer) && !portmap->closing) {
         (void)upnp_map(portmap->ports, portmap->count, &portmap->answer);
     }
 }

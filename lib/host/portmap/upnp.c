@@ -6,7 +6,8 @@
 
 #include "host/portmap/internal.h"
 
-#define DISCOVER_MS      2000
+/* For each of five kinds of devices. */
+#define DISCOVER_MS      1000
 #define TEXT_PORT_MAX    8
 #define PORTS_TRIED      4
 #define ERROR_CONFLICT   718
