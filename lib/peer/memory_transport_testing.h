@@ -54,7 +54,11 @@ struct memory_transport {
     struct multiaddr address;
     struct peer_id id;
     struct public_key key;
-    bool silent; /* dials to it are not answered */
+    bool silent;        /* dials to it are not answered */
+    bool guarded;       /* nor are those from where it has not punched to, so many times */
+    size_t opens_after; /* punches that do nothing */
+    size_t punches;
+    struct multiaddr opened; /* where the last one went */
     struct list links;
     struct list items;             /* by time */
     struct memory_stream *closed;  /* freed at the next call */
@@ -251,7 +255,7 @@ static inline int memory_dial(struct transport *transport, const struct multiadd
         memory_post(link, NULL, ITEM_CLOSE, now + 2 * net->delay)->error = PLASM_UNREACHABLE;
         return 0;
     }
-    if (to->silent) {
+    if (to->silent || (to->guarded && !multiaddr_equal(&to->opened, &from->address))) {
         return 0; /* the peer's own patience ends it */
     }
     if (expected != NULL && !peer_id_equal(expected, &to->id)) {
@@ -268,6 +272,20 @@ static inline int memory_dial(struct transport *transport, const struct multiadd
     /* As in TLS 1.3: the accepting side hears of the other's identity half a round trip later. */
     memory_post(link, NULL, ITEM_CONNECTED, now + 2 * net->delay);
     memory_post(far, NULL, ITEM_CONNECTED, now + 3 * net->delay);
+    return 0;
+}
+
+/* The listener opens its door for whoever dials from there; the other side dials. */
+static inline int memory_punch(struct transport *transport, const struct multiaddr *address,
+                               const struct peer_id *expected, bool listener, nanos rtt, nanos now,
+                               struct link **ret_link) {
+    struct memory_transport *from = memory_of(transport);
+    if (!listener) {
+        return memory_dial(transport, address, expected, rtt, now, ret_link);
+    }
+    if (++from->punches > from->opens_after) {
+        from->opened = *address;
+    }
     return 0;
 }
 
@@ -514,6 +532,7 @@ static inline const struct transport_verbs *memory_verbs(void) {
     static const struct transport_verbs verbs = {
         .dials = memory_dials,
         .dial = memory_dial,
+        .punch = memory_punch,
         .next_event = memory_next_event,
         .deadline = memory_deadline,
         .expire = memory_expire,

@@ -102,11 +102,62 @@ static void circuits_break(void **state) {
     }
 }
 
+/* Nodes that can be reached directly when both open their doors: DCUtR's second half. */
+static void publish_direct(struct world_node *node) {
+    const struct relayed_world_node *own = node->transport;
+    peer_set_addresses(node->peer, &own->direct->address, 1, node->world->now, node->world->now);
+    world_run(node->world, 20 * node->world->delay);
+}
+
+static void relayed_connections_become_direct(void **state) {
+    (void)state;
+    /* No door, one that opens late, never, and at once: a dial at the same moment finds it shut. */
+    for (int way = 0; way < 4; way++) {
+        struct world world;
+        world_init(&world, relayed_world());
+        struct world_node *a = world_node_new(&world);
+        struct world_node *b = world_node_new(&world);
+        publish_direct(a);
+        publish_direct(b);
+        struct relayed_world_node *own_a = a->transport;
+        struct relayed_world_node *own_b = b->transport;
+        own_b->direct->guarded = way > 0;
+        own_b->direct->opens_after = way == 2 ? 100 : way == 1 ? 2 : 0;
+        own_a->direct->guarded = way != 3;
+        uint64_t request = 0;
+        struct multiaddr address = b->address;
+        assert_int_equal(peer_connect(a->peer, &b->id, &address, 1, world.now, &request), 0);
+        const struct peer_event *connected =
+            world_await(a, PEER_EVENT_CONNECTED, request, WORLD_PATIENCE);
+        assert_non_null(connected);
+        struct peer_connection *first = connected->connection;
+        assert_true(peer_connection_relayed(first));
+        world_run(&world, 30 * NANOS_SECOND);
+        struct peer_connection *now = peer_connection_to(a->peer, &b->id);
+        struct peer_connection *back = peer_connection_to(b->peer, &a->id);
+        assert_non_null(now);
+        assert_non_null(back);
+        assert_int_equal(peer_connection_relayed(now), way == 2);
+        assert_int_equal(peer_connection_relayed(back), way == 2);
+        struct peer_relay_stats stats;
+        peer_relay_stats(b->peer, &stats);
+        assert_int_equal(stats.punches_direct, way != 2);
+        assert_int_equal(stats.punches, way == 0 ? 1 : way == 2 ? 3 : 2);
+        world_echo(a, now, 10000);
+        /* Only one way is left. */
+        const struct relayed_world *between = world.between;
+        peer_relay_stats(between->relay->peer, &stats);
+        assert_int_equal(stats.circuits, way == 2);
+        world_done(&world);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_know_their_relay),
         cmocka_unit_test(bad_addresses),
         cmocka_unit_test(circuits_break),
+        cmocka_unit_test(relayed_connections_become_direct),
     };
     if (crypto_init() != 0) {
         return 1;
