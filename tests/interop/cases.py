@@ -326,6 +326,15 @@ def kad_pair(check, dialler, listener):
         check(f"{who} gets no value of nothing", missing_value, one)
 
 
+def kad_ipfs(check, dialler, listener):
+    """Under /ipfs, where values are public keys and names only."""
+    if not check("routing tables", joined, dialler, listener):
+        return
+    check("dialler provides, listener finds", provided, dialler, listener)
+    check("listener provides, dialler finds", provided, listener, dialler)
+    check("a value of another namespace is refused", bad_value_refused, dialler)
+
+
 def kad_line(check, left, middle, right):
     """left and right know only the middle; what they learn of each other comes through it."""
     if not check("left joins", joined, left, middle):

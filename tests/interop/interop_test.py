@@ -18,6 +18,7 @@ from hostile_kad import kad_hostile
 FOREIGN = ("go", "js")
 IPV6 = "--listen /ip6/::1/udp/0/quic-v1"
 OTHER_NETWORK = "--prefix /other"
+IPFS = "--prefix /ipfs"
 CLIENT = "--mode client"
 # Who relays, who calls, who is called.
 RELAYED = (
@@ -73,6 +74,9 @@ def basics(suite, foreign):
 def kademlia(suite, foreign):
     suite.group(f"kad {foreign} joins us", [foreign, "us"], cases.kad_pair)
     suite.group(f"kad we join {foreign}", ["us", foreign], cases.kad_pair)
+    if foreign == "go":
+        suite.group("kad go joins us under /ipfs", [f"go {IPFS}", f"us {IPFS}"], cases.kad_ipfs)
+        suite.group("kad we join go under /ipfs", [f"us {IPFS}", f"go {IPFS}"], cases.kad_ipfs)
     lines = ((foreign, "us", foreign), ("us", foreign, "us"), ("us", foreign, foreign))
     for line in lines:
         suite.group(f"kad {'-'.join(line)}", line, cases.kad_line)

@@ -130,11 +130,16 @@ func newNode(ctx context.Context, options nodeOptions) (*node, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := dht.New(h,
+	dhtOptions := []dht.Option{
 		dht.ProtocolPrefix(protocol.ID(options.prefix)),
 		dht.Mode(mode),
-		dht.Validator(record.NamespacedValidator{valueNamespace: interopValidator{}}),
-	)
+	}
+	// Under /ipfs the library insists on its own /pk and /ipns.
+	if options.prefix != string(dht.DefaultPrefix) {
+		dhtOptions = append(dhtOptions,
+			dht.Validator(record.NamespacedValidator{valueNamespace: interopValidator{}}))
+	}
+	table, err := dht.New(h, dhtOptions...)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
