@@ -123,6 +123,20 @@ static void add_address(struct multiaddr *list, size_t *count, const struct mult
     }
 }
 
+/* Where the other ends of our own QUIC connections see us: who only dials keeps no book of that. */
+static void add_seen(const struct peer *peer, struct multiaddr *list, size_t *count) {
+    const struct peer_connection *connection = NULL;
+    while ((connection = peer_connection_next(peer, connection)) != NULL) {
+        struct multiaddr seen;
+        struct netaddr netaddr;
+        struct bytes id;
+        if (!connection->relayed && peer_connection_observed(connection, &seen) &&
+            multiaddr_to_quic(&seen, &netaddr, &id) == 0) {
+            add_address(list, count, &seen);
+        }
+    }
+}
+
 /* Where others see us, then where we listen. */
 static size_t own_addresses(const struct peer *peer, struct multiaddr *ret_addresses) {
     struct multiaddr observed[DCUTR_ADDRESSES_MAX];
@@ -131,6 +145,9 @@ static size_t own_addresses(const struct peer *peer, struct multiaddr *ret_addre
         peer->book != NULL ? peer_observed_addresses(peer, observed, ARRAY_SIZE(observed)) : 0;
     for (size_t i = 0; i < observed_count; i++) {
         add_address(ret_addresses, &count, &observed[i]);
+    }
+    if (peer->book == NULL) {
+        add_seen(peer, ret_addresses, &count);
     }
     for (size_t i = 0; i < peer->address_count; i++) {
         add_address(ret_addresses, &count, &peer->addresses[i]);
