@@ -152,12 +152,59 @@ static void relayed_connections_become_direct(void **state) {
     }
 }
 
+/* The n-th allocation of one side fails while a circuit is made, used and replaced. */
+static bool fails_at(size_t side, size_t n, bool sticky) {
+    struct world world;
+    world_init(&world, relayed_world());
+    struct world_node *nodes[2] = {world_node_new(&world), world_node_new(&world)};
+    publish_direct(nodes[0]);
+    publish_direct(nodes[1]);
+    struct memory_failing *memory = &nodes[side]->memory;
+    memory->countdown = n;
+    memory->sticky = sticky;
+    uint64_t request = 0;
+    struct multiaddr address = nodes[1]->address;
+    int error = peer_connect(nodes[0]->peer, &nodes[1]->id, &address, 1, world.now, &request);
+    assert_true(error == 0 || error == PLASM_NO_MEMORY);
+    world_run(&world, 200 * NANOS_MILLISECOND);
+    struct peer_connection *connection = peer_connection_to(nodes[0]->peer, &nodes[1]->id);
+    if (connection != NULL) {
+        error = peer_ping(nodes[0]->peer, connection, world.now, &request);
+        assert_true(error == 0 || error == PLASM_NO_MEMORY);
+    }
+    world_run(&world, 20 * NANOS_SECOND);
+    connection = peer_connection_to(nodes[0]->peer, &nodes[1]->id);
+    if (!memory->failed) { /* the story is worth telling */
+        assert_non_null(connection);
+        assert_false(peer_connection_relayed(connection));
+    }
+    bool failed = memory->failed;
+    world_done(&world);
+    return failed;
+}
+
+static void allocations_fail(void **state) {
+    (void)state;
+    for (size_t side = 0; side < 2; side++) {
+        for (int sticky = 0; sticky < 2; sticky++) {
+            size_t n = 0;
+            while (fails_at(side, n, sticky != 0)) {
+                n++;
+                ENSURE(n < 100000);
+            }
+            print_message("side %zu: %zu allocations\n", side, n);
+            assert_true(n > 50);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(connections_know_their_relay),
         cmocka_unit_test(bad_addresses),
         cmocka_unit_test(circuits_break),
         cmocka_unit_test(relayed_connections_become_direct),
+        cmocka_unit_test(allocations_fail),
     };
     if (crypto_init() != 0) {
         return 1;
