@@ -251,7 +251,8 @@ static void put_interface(struct msghdr *message, uint32_t index, bool ip6) {
         memcpy(CMSG_DATA(header), &info, sizeof(info));
         message->msg_controllen = CMSG_SPACE(sizeof(info));
     } else {
-        struct in_pktinfo info = {.ipi_ifindex = (int)index};
+        struct in_pktinfo info = {.ipi_ifindex = 0};
+        info.ipi_ifindex = (__typeof__(info.ipi_ifindex))index; /* signed here, unsigned there */
         header->cmsg_level = IPPROTO_IP;
         header->cmsg_type = IP_PKTINFO;
         header->cmsg_len = CMSG_LEN(sizeof(info));
