@@ -104,7 +104,8 @@ static void circuits_break(void **state) {
 
 /* Nodes that can be reached directly when both open their doors: DCUtR's second half. */
 static void publish_direct(struct world_node *node) {
-    const struct relayed_world_node *own = node->transport;
+    struct relayed_world_node *own = node->transport;
+    own->direct->guarded = false;
     peer_set_addresses(node->peer, &own->direct->address, 1, node->world->now, node->world->now);
     world_run(node->world, 20 * node->world->delay);
 }
@@ -124,6 +125,7 @@ static void relayed_connections_become_direct(void **state) {
         own_b->direct->guarded = way > 0;
         own_b->direct->opens_after = way == 2 ? 100 : way == 1 ? 2 : 0;
         own_a->direct->guarded = way != 3;
+        own_a->direct->opens_after = 0;
         uint64_t request = 0;
         struct multiaddr address = b->address;
         assert_int_equal(peer_connect(a->peer, &b->id, &address, 1, world.now, &request), 0);

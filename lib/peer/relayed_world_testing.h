@@ -90,6 +90,8 @@ static inline bool relayed_world_start(struct world_node *node) {
     struct multiaddr direct;
     multiaddr_from_quic(&place, &direct);
     own->direct = memory_transport_new(&between->net, &direct, &node->id, &node->key);
+    own->direct->guarded = true; /* whatever is punched, unless a test opens the door */
+    own->direct->opens_after = SIZE_MAX;
     own->plain = memory_alloc(sizeof(*own->plain));
     plain_security_init(own->plain, "/plain/1", &node->key, true, true);
     own->securities[0] = &own->plain->security;
