@@ -460,7 +460,7 @@ void config_default(struct config *config) {
 
 static bool fail(char fault[CONFIG_FAULT_SIZE], const char *key, const char *value,
                  const char *wanted) {
-    snprintf(fault, CONFIG_FAULT_SIZE, "%s = %s: %s", key, value, wanted);
+    snprintf(fault, CONFIG_FAULT_SIZE, "%.60s = %.200s: %.200s", key, value, wanted);
     return false;
 }
 
