@@ -157,8 +157,22 @@ static size_t own_addresses(const struct peer *peer, struct multiaddr *ret_addre
 
 static bool is_public(const struct multiaddr *address) {
     struct netaddr netaddr;
-    return address_netaddr(address, &netaddr) && !netaddr_is_private(&netaddr) &&
+    return address_netaddr(address, &netaddr) && netaddr_scope(&netaddr) == NETADDR_GLOBAL &&
            !multiaddr_has(address, MULTIADDR_P2P_CIRCUIT);
+}
+
+/* The other side names what it likes: groups of hosts never count, this machine or link only where
+ * the relay is on it, too. */
+static bool may_be_tried(const struct punch *punch, const struct multiaddr *address) {
+    struct netaddr netaddr;
+    struct netaddr relay;
+    if (!address_netaddr(address, &netaddr)) {
+        return false;
+    }
+    enum netaddr_scope scope = netaddr_scope(&netaddr);
+    return scope >= NETADDR_SITE ||
+           (scope != NETADDR_NOWHERE && address_netaddr(&punch->connection->remote, &relay) &&
+            netaddr_scope(&relay) == scope);
 }
 
 /* What of the other side's addresses the Internet may reach. */
@@ -188,6 +202,9 @@ static void try_address(struct punch *punch, const struct multiaddr *address, bo
     const struct peer_id *expected = &punch->connection->known->id;
     struct multiaddr bare;
     multiaddr_without_peer(address, &bare);
+    if (!may_be_tried(punch, &bare)) {
+        return;
+    }
     for (size_t i = 0; i < peer->transport_count; i++) {
         struct transport *transport = peer->transports[i];
         const struct transport_verbs *verbs = transport->verbs;
