@@ -32,31 +32,35 @@ TRIES = 3
 SLOWER_MAX = 3.0
 # Below it is the noise of a machine with two cores: a p99 of a quiet run may be 0.4 ms.
 P99_FLOOR_MS = 2.0
-MEMORY_KIB_MAX = 192 * 1024
+MEMORY_KIB_MAX = 64 * 1024
 # Longer than the idle time-out of connections and the lingering of what was closed.
 GONE_SECONDS_MAX = 45
 ATTACK_SECONDS = 4
+# All 10,000 of them are to be made.
+CONNECTIONS_SECONDS = 20
 # Of plasmd: runners kept for the client may have come.
 FILES_MORE_MAX = 8
-# Attack -> what the log says of the offender; None: its address may be forged, or it is within bounds.
+# Attack -> what the log may say of the offender. Silence is right where the address may be forged, and
+# where everything is within bounds unless the attacker comes back too fast.
+SILENCE = None
 ATTACKS = {
-    "garbage": None,
-    "half-open": None,
-    "connections": "refused connections",
-    "slow-loris": "refused streams",
-    "stream-flood": "refused streams",
-    "rapid-reset": "refused streams",
-    "varints": "refused streams",
-    "identify-flood": "refused streams",
-    "providers": "refused streams",
-    "offers": "refused requests",
-    "cid-retirement": None,
-    "path-challenges": None,
-    "window-abuse": None,
-    "window-updates": None,
-    "tcp-silence": "refused connections",
-    "tcp-garbage": "refused connections",
-    "tcp-half-open": "refused connections",
+    "garbage": {SILENCE},
+    "half-open": {SILENCE},
+    "connections": {"refused connections"},
+    "slow-loris": {"refused streams"},
+    "stream-flood": {"refused streams"},
+    "rapid-reset": {"refused streams"},
+    "varints": {"refused streams"},
+    "identify-flood": {"refused streams"},
+    "providers": {"refused streams"},
+    "offers": {"refused requests"},
+    "cid-retirement": {"protocol errors"},
+    "path-challenges": {SILENCE, "refused connections"},
+    "window-abuse": {"protocol errors"},
+    "window-updates": {SILENCE, "refused connections"},
+    "tcp-silence": {"refused connections", "failed handshakes"},
+    "tcp-garbage": {"refused connections", "failed handshakes"},
+    "tcp-half-open": {"refused connections", "failed handshakes"},
 }
 ABUSE = re.compile(r"WARN plasmd: abuse from (\S+): (\d+) ([a-z ]+) in \d+ s \(([a-z ]+)\)")
 
@@ -122,14 +126,15 @@ def latency(client, worker):
 def compare(client, attacker, worker, name):
     """(quiet, attacked, what the attacker says): medians of the rounds."""
     quiet, attacked, said = [], [], []
+    seconds = CONNECTIONS_SECONDS if name == "connections" else ATTACK_SECONDS
     for _ in range(ROUNDS):
         quiet.append(latency(client, worker))
         process = attacker.popen(["nice", "-n", "19", os.path.join(BUILD, "bin/plasm-hostile"), name,
-                                  WORKER, str(PORT), str(ATTACK_SECONDS)],
+                                  WORKER, str(PORT), str(seconds)],
                                  stdout=subprocess.PIPE, text=True)
         time.sleep(0.3)
         attacked.append(latency(client, worker))
-        out, _ = process.communicate(timeout=ATTACK_SECONDS + 30)
+        out, _ = process.communicate(timeout=seconds + 30)
         if process.returncode != 0:
             raise RuntimeError(f"plasm-hostile {name}: {process.returncode}")
         said.append(json.loads(out))
@@ -140,6 +145,7 @@ def attack(lab_hosts, name):
     """Whether the worker stood it."""
     worker_host, client, attacker = lab_hosts
     faults = []
+    slower = 0.0
     with tempfile.TemporaryDirectory() as directory:
         worker = Worker(worker_host, directory)
         latency(client, worker)  # the module is there and compiled
@@ -161,9 +167,9 @@ def attack(lab_hosts, name):
         if memory > MEMORY_KIB_MAX:
             faults.append(f"{memory} KiB of memory")
         named = ABUSE.findall(worker.log())
-        expected = ATTACKS[name]
-        if expected is not None and [(who, what) for who, _, what, _ in named] != [(ATTACKER, expected)]:
-            faults.append(f"expected {expected!r} of {ATTACKER} once, the log names {named}")
+        what = named[0][2] if len(named) == 1 else SILENCE
+        if len(named) > 1 or what not in ATTACKS[name]:
+            faults.append(f"expected {ATTACKS[name]} at most once, the log names {named}")
         if any(who != ATTACKER for who, *_ in named):
             faults.append(f"an innocent one is named: {named}")
         worker.stop()
