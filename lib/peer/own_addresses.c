@@ -3,6 +3,9 @@
 
 #include "util/ensure.h"
 
+/* What one customer is given of IPv6: a /56. */
+#define VOICE_IP6_BYTES 7
+
 void own_addresses_init(struct own_addresses *book, struct memory *memory) {
     memset(book, 0, sizeof(*book));
     book->memory = memory;
@@ -63,9 +66,43 @@ static size_t entry_find(const struct own_addresses *book, const struct multiadd
     return i;
 }
 
+/* The observed address that the fewest see; `count` where there is none. */
+static size_t weakest_observed(const struct own_addresses *book, size_t *ret_observed) {
+    size_t weakest = book->count;
+    *ret_observed = 0;
+    for (size_t i = 0; i < book->count; i++) {
+        const struct own_address *own = &book->entries[i]->own;
+        if (own->source == OWN_OBSERVED) {
+            ++*ret_observed;
+            if (weakest == book->count || own->observers < book->entries[weakest]->own.observers) {
+                weakest = i;
+            }
+        }
+    }
+    return weakest;
+}
+
+/* Anybody may say that he sees us somewhere: that takes no place from another source, nor from an
+ * address that as many see. */
+static bool make_room(struct own_addresses *book, enum own_source source, size_t observers) {
+    size_t observed;
+    size_t weakest = weakest_observed(book, &observed);
+    bool is_observed = source == OWN_OBSERVED;
+    if (book->count < OWN_ADDRESSES_MAX &&
+        (!is_observed || observed < OWN_ADDRESSES_PER_SOURCE_MAX)) {
+        return true;
+    }
+    if (weakest == book->count ||
+        (is_observed && book->entries[weakest]->own.observers >= observers)) {
+        return false;
+    }
+    entry_remove(book, weakest);
+    return true;
+}
+
 static struct own_entry *entry_add(struct own_addresses *book, const struct multiaddr *address,
-                                   enum own_source source, nanos now) {
-    if (book->count == OWN_ADDRESSES_MAX) {
+                                   enum own_source source, size_t observers, nanos now) {
+    if (!make_room(book, source, observers)) {
         return NULL;
     }
     struct own_entry *entry = memory_zero(book->memory, sizeof(*entry));
@@ -74,6 +111,7 @@ static struct own_entry *entry_add(struct own_addresses *book, const struct mult
     }
     entry->own.address = *address;
     entry->own.source = source;
+    entry->own.observers = observers;
     entry->scope = scope_of(address, source);
     entry->next_probe = nanos_add(now, OWN_PROBE_FIRST);
     book->entries[book->count++] = entry;
@@ -106,7 +144,7 @@ void own_addresses_set(struct own_addresses *book, enum own_source source,
     for (size_t i = 0; i < count; i++) {
         size_t at = entry_find(book, &addresses[i]);
         if (at == book->count) {
-            (void)entry_add(book, &addresses[i], source, now);
+            (void)entry_add(book, &addresses[i], source, 0, now);
         } else if (source < book->entries[at]->own.source) {
             book->entries[at]->own.source = source; /* the surer source names it */
             book->changed = true;
@@ -141,6 +179,13 @@ static bool same_network(const struct netaddr *a, const struct netaddr *b) {
         return netaddr_equal_ip(a, b);
     }
     return memcmp(a->ip, b->ip, a->family == NETADDR_IP4 ? 3 : 6) == 0;
+}
+
+/* Of an IPv6 network everybody has as many addresses as he likes. */
+static bool same_voice(const struct netaddr *a, const struct netaddr *b) {
+    return netaddr_equal_ip(a, b) ||
+           (a->family == NETADDR_IP6 && b->family == NETADDR_IP6 &&
+            netaddr_scope(a) == NETADDR_GLOBAL && memcmp(a->ip, b->ip, VOICE_IP6_BYTES) == 0);
 }
 
 /* Ours that listens with these protocols: what is observed of it can be dialled. */
@@ -200,7 +245,8 @@ static void count_observers(struct own_addresses *book, nanos now) {
         struct multiaddr address;
         to_multiaddr(&seen->observed, seen->tcp, &address);
         if (is_dialable(book, seen) && entry_find(book, &address) == book->count) {
-            (void)entry_add(book, &address, OWN_OBSERVED, now);
+            size_t observers = observers_of(book, &seen->observed, seen->tcp);
+            (void)entry_add(book, &address, OWN_OBSERVED, observers, now);
         }
     }
     for (size_t i = book->count; i > 0; i--) {
@@ -240,7 +286,7 @@ void own_addresses_observe(struct own_addresses *book, const struct multiaddr *o
     for (size_t i = 0; i < book->observation_count; i++) {
         const struct own_observation *old = &book->observations[i];
         if (old->tcp == seen.tcp && old->outbound == outbound &&
-            netaddr_equal_ip(&old->observer, observer)) {
+            same_voice(&old->observer, observer)) {
             place = i; /* one voice an observer, the latest */
         }
         oldest = old->at < book->observations[oldest].at ? i : oldest;

@@ -216,6 +216,50 @@ static void without_memory(void **state) {
     }
 }
 
+/* Strangers who come to us and each see us elsewhere take no place from what is sure, nor from
+ * those who agree. */
+static void a_crowd_of_liars(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    char observer[NETADDR_TEXT_MAX];
+    char seen[64];
+    for (int i = 0; i < 100; i++) {
+        snprintf(observer, sizeof(observer), "5.5.%d.1", i);
+        snprintf(seen, sizeof(seen), "/ip4/90.0.0.%d/udp/4001/quic-v1", i + 1);
+        struct multiaddr address = parse(seen);
+        struct netaddr from = ip(observer);
+        own_addresses_observe(&fixture.book, &address, &from, false, NOW);
+    }
+    set(&fixture, OWN_RELAYED, RELAYED);
+    assert_true(published(&fixture, RELAYED));
+    set(&fixture, OWN_MAPPED, "/ip4/80.1.2.4/udp/4001/quic-v1");
+    assert_true(published(&fixture, "/ip4/80.1.2.4/udp/4001/quic-v1"));
+    for (int i = 0; i < OWN_OBSERVERS_MIN; i++) {
+        snprintf(observer, sizeof(observer), "6.6.%d.1", i);
+        observe(&fixture, observer, OUTSIDE);
+    }
+    assert_true(published(&fixture, OUTSIDE));
+    end(&fixture);
+}
+
+/* Whoever has an IPv6 network has as many addresses as he likes, and one voice. */
+static void one_voice_a_network(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    char observer[NETADDR_TEXT_MAX];
+    for (int i = 0; i < 2 * OWN_OBSERVATIONS_MAX; i++) {
+        snprintf(observer, sizeof(observer), "2a01:1:2:3::%x", i + 1);
+        observe(&fixture, observer, "/ip6/2a02::1/udp/4001/quic-v1");
+    }
+    assert_int_equal(fixture.book.observation_count, 2);
+    end(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_networks_make_an_address),
@@ -224,6 +268,8 @@ int main(void) {
         cmocka_unit_test(firewalled),
         cmocka_unit_test(symmetric_nat),
         cmocka_unit_test(lies_about_us),
+        cmocka_unit_test(a_crowd_of_liars),
+        cmocka_unit_test(one_voice_a_network),
         cmocka_unit_test(without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
