@@ -40,7 +40,6 @@ struct tcp_listener {
     struct tcp *tcp;
     uv_poll_t poll;
     int fd;
-    bool pauses;
     struct netaddr address;
 };
 
@@ -432,6 +431,9 @@ static void on_listener(uv_poll_t *poll, int status, int events);
  * again and again. */
 static void refuse_one(struct tcp_listener *listener) {
     struct tcp *tcp = listener->tcp;
+    if (tcp->spare_fd < 0) { /* somebody else took it when it was given up last */
+        tcp->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
     if (tcp->spare_fd < 0) {
         return;
     }
