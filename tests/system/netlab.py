@@ -296,7 +296,9 @@ class Router(Host):
             self.nft(NAT % nat_values(nat, self.index("eth0"), self.address))
 
     def index(self, interface):
-        return int(self.shell(f"ip -o link show {interface}").split(":")[0])
+        # Where the other end's namespace is only just there, ip says so in a line before the answer.
+        shown = self.shell(f"ip -o link show {interface}")
+        return int(re.search(r"^(\d+): ", shown, re.MULTILINE).group(1))
 
     def block_forward(self, rule):
         """Drops what matches and would be forwarded, either way: "meta l4proto udp"."""
