@@ -1,6 +1,5 @@
 /* Multicast sockets, the interfaces they are joined on, and the machine behind them. */
 #ifdef __APPLE__
-#define __APPLE_USE_RFC_3542 /* IPV6_PKTINFO and its kin */
 #define _DARWIN_C_SOURCE
 #endif
 
