@@ -75,6 +75,7 @@ void job_lost(struct job *job, nanos now);
 /* The owner's machine has room again. */
 void job_writable(struct job *job, nanos now);
 void job_expire(struct job *job, nanos now);
+void job_free(struct job *job);
 
 /* session.c: transmit what a machine has, take its events. */
 void session_pump(struct session *session, nanos now);

@@ -1,5 +1,5 @@
-/* What the daemon keeps in <state>/plasm.db: the jobs it accepted and the receipts it gave. Reads
- * are answered from memory for recent jobs; writes are batched in a thread of their own. */
+/* What the daemon keeps in <state>/store/plasm.db: the jobs it accepted and the receipts it gave.
+ * Reads are answered from memory for recent jobs; writes are batched in a thread of their own. */
 #ifndef DAEMON_STORE_H
 #define DAEMON_STORE_H
 

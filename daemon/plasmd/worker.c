@@ -267,10 +267,31 @@ static bool load_identity(struct worker *worker) {
     return true;
 }
 
+/* The database has a directory of its own, so that the worker can be kept out of the one that has
+ * the key. Where it was before, it is moved. */
+static bool make_store_dir(const char *state_dir, char path[STATE_PATH_SIZE]) {
+    static const char *const endings[] = {"-wal", "-shm", ""};
+    snprintf(path, STATE_PATH_SIZE, "%s/store", state_dir);
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        return complain(path, strerror(errno));
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+        char old[STATE_PATH_SIZE];
+        snprintf(old, sizeof(old), "%s/plasm.db%s", state_dir, endings[i]);
+        snprintf(path, STATE_PATH_SIZE, "%s/store/plasm.db%s", state_dir, endings[i]);
+        if (access(path, F_OK) != 0 && rename(old, path) != 0 && errno != ENOENT) {
+            return complain(old, strerror(errno));
+        }
+    }
+    return true;
+}
+
 static bool open_stores(struct worker *worker) {
     char path[STATE_PATH_SIZE];
     char fault[FAULT_SIZE];
-    snprintf(path, sizeof(path), "%s/plasm.db", worker->config->state_dir);
+    if (!make_store_dir(worker->config->state_dir, path)) {
+        return false;
+    }
     if (!store_open(path, &worker->store, fault, sizeof(fault))) {
         return complain(path, fault);
     }
