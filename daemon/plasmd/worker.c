@@ -537,11 +537,33 @@ static void close_handle(uv_handle_t *handle, void *context) {
     }
 }
 
+/* None of them calls back any more: what they would look at is about to be freed. */
+static void close_own_handles(struct worker *worker) {
+    uv_handle_t *const handles[] = {
+        (uv_handle_t *)&worker->prepare,       (uv_handle_t *)&worker->log_prepare,
+        (uv_handle_t *)&worker->publish_timer, (uv_handle_t *)&worker->restart_timer,
+        (uv_handle_t *)&worker->signals[0],    (uv_handle_t *)&worker->signals[1],
+        (uv_handle_t *)&worker->signals[2],    (uv_handle_t *)&worker->runner_poll,
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
+        if (uv_handle_get_type(handles[i]) != UV_UNKNOWN_HANDLE) { /* the start got so far */
+            uv_close(handles[i], NULL);
+        }
+    }
+    if (worker->alarm.loop != NULL) {
+        alarm_close(&worker->alarm, NULL, NULL);
+    }
+    /* Without a handle they would end the process before the store is closed. */
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGUSR1, SIG_IGN);
+}
+
 static void stop(struct worker *worker) {
     if (worker->host != NULL) {
         save_table(worker);
     }
-    (void)uv_prepare_stop(&worker->prepare); /* it would look at what is freed now */
+    close_own_handles(worker);
     reach_stop(worker);
     host_free(worker->host); /* says goodbye; sessions hear of it no more */
     sessions_cut(worker);

@@ -184,6 +184,19 @@ class Restart(unittest.TestCase):
                 after = worker.log().rsplit("Starting Phase daemon", 1)[1]
                 self.assertNotIn("Module compiled", after)
 
+    def test_stopping_hears_no_other_signal(self):
+        """What is asked while everything is being freed is not looked at."""
+        with tempfile.TemporaryDirectory() as directory:
+            for _ in range(5):
+                with Worker(BUILD, directory) as worker:
+                    self.assertEqual(Runner(worker).run(HELLO)[0], 0)
+                    worker.process.terminate()
+                    deadline = time.monotonic() + 20
+                    while worker.process.poll() is None and time.monotonic() < deadline:
+                        worker.process.send_signal(signal.SIGUSR1)
+                        time.sleep(0.0001)
+                    self.assertEqual(worker.process.wait(1), 0, worker.log()[-2000:])
+
     def test_the_log_is_the_guides(self):
         with tempfile.TemporaryDirectory() as directory, Worker(BUILD, directory) as worker:
             self.assertEqual(Runner(worker).run(HELLO)[0], 0)
