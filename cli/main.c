@@ -4,37 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/cli.h"
-
-/* Options by their bits: a subcommand lists those it takes. */
-enum option_bit {
-    TAKES_BOOTSTRAP = 1 << 0,
-    TAKES_NODE = 1 << 1,
-    TAKES_JOB = 1 << 2,
-    TAKES_RECEIPT = 1 << 3,
-    TAKES_QUERY = 1 << 4,
-    TAKES_EXPECT = 1 << 5,
-    TAKES_COUNT = 1 << 6,
-    TAKES_CONCURRENCY = 1 << 7,
-    TAKES_STDIN = 1 << 8,
-    TAKES_ALWAYS = 1 << 9,
-    TAKES_PERF = 1 << 10,
-};
-
-enum kind { KIND_TEXT, KIND_LIST, KIND_FLAG };
-
-struct option_row {
-    const char *name;
-    enum kind kind;
-    unsigned bits;
-    size_t offset;
-    const char *value;
-    const char *help;
-};
+#include "cli/table.h"
 
 #define AT(field) offsetof(struct cli_options, field)
 
-static const struct option_row rows[] = {
+const struct option_row option_rows[] = {
     {"node", KIND_TEXT, TAKES_NODE, AT(node), "NODE",
      "a peer id, a multiaddr, or host[:port]; default: the first worker found"},
     {"stdin", KIND_TEXT, TAKES_STDIN, AT(stdin_file), "FILE", "the job's input; - is our own"},
@@ -75,19 +49,9 @@ static const struct option_row rows[] = {
     {"json", KIND_FLAG, TAKES_ALWAYS, AT(json), NULL, "JSON lines instead of text"},
 };
 
-struct command {
-    const char *name;
-    const char *arguments;
-    int argument_min;
-    int argument_max; /* -1: any number */
-    unsigned options;
-    int (*run)(struct cli_options *options);
-    const char *help;
-};
-
 #define NETWORK (TAKES_BOOTSTRAP | TAKES_ALWAYS)
 
-static const struct command commands[] = {
+const struct command commands[] = {
     {"discover", "", 0, 0, NETWORK | TAKES_QUERY, command_discover, "list the workers that answer"},
     {"run", "MODULE [-- ARGS]", 1, -1,
      NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_RECEIPT, command_run,
@@ -103,12 +67,20 @@ static const struct command commands[] = {
     {"bench", "MODULE [-- ARGS]", 1, -1,
      NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_COUNT | TAKES_CONCURRENCY,
      command_bench, "run a module many times and print latency and throughput"},
+    {"completion", "SHELL", 1, 1, 0, command_completion,
+     "write a completion script for bash, zsh or fish"},
 };
+
+#define OPTION_ROWS ARRAY_SIZE(option_rows)
+#define COMMANDS    ARRAY_SIZE(commands)
+
+const size_t option_row_count = OPTION_ROWS;
+const size_t command_count = COMMANDS;
 
 static void print_usage(FILE *out) {
     (void)fprintf(out, "usage: plasm COMMAND [OPTIONS] ...\n\n");
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-        (void)fprintf(out, "  %-9s %-18s %s\n", commands[i].name, commands[i].arguments,
+    for (size_t i = 0; i < COMMANDS; i++) {
+        (void)fprintf(out, "  %-10s %-18s %s\n", commands[i].name, commands[i].arguments,
                       commands[i].help);
     }
     (void)fprintf(out,
@@ -118,18 +90,18 @@ static void print_usage(FILE *out) {
 static void print_help(const struct command *command) {
     printf("usage: plasm %s [OPTIONS] %s\n\n%s.\n\n", command->name, command->arguments,
            command->help);
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if ((rows[i].bits & command->options) != 0) {
+    for (size_t i = 0; i < OPTION_ROWS; i++) {
+        if ((option_rows[i].bits & command->options) != 0) {
             char left[40];
-            snprintf(left, sizeof(left), "--%s %s", rows[i].name,
-                     rows[i].value != NULL ? rows[i].value : "");
-            printf("  %-22s %s\n", left, rows[i].help);
+            snprintf(left, sizeof(left), "--%s %s", option_rows[i].name,
+                     option_rows[i].value != NULL ? option_rows[i].value : "");
+            printf("  %-22s %s\n", left, option_rows[i].help);
         }
     }
 }
 
 static const struct command *find_command(const char *name) {
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+    for (size_t i = 0; i < COMMANDS; i++) {
         if (strcmp(commands[i].name, name) == 0) {
             return &commands[i];
         }
@@ -142,11 +114,11 @@ static const struct command *find_command(const char *name) {
 
 static void make_table(const struct command *command, struct option *table) {
     size_t count = 0;
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if ((rows[i].bits & command->options) != 0) {
+    for (size_t i = 0; i < OPTION_ROWS; i++) {
+        if ((option_rows[i].bits & command->options) != 0) {
             table[count++] = (struct option){
-                .name = rows[i].name,
-                .has_arg = rows[i].kind == KIND_FLAG ? no_argument : required_argument,
+                .name = option_rows[i].name,
+                .has_arg = option_rows[i].kind == KIND_FLAG ? no_argument : required_argument,
                 .val = OPTION_BASE + (int)i};
         }
     }
@@ -177,7 +149,7 @@ static bool take_option(struct cli_options *options, const struct option_row *ro
 
 static int run_command(const struct command *command, int argc, char **argv) {
     static struct cli_options options;
-    struct option table[ARRAY_SIZE(rows) + 2];
+    struct option table[OPTION_ROWS + 2];
     make_table(command, table);
     opterr = 0;
     int option;
@@ -186,7 +158,8 @@ static int run_command(const struct command *command, int argc, char **argv) {
             print_help(command);
             return EXIT_DONE;
         }
-        if (option < OPTION_BASE || !take_option(&options, &rows[option - OPTION_BASE], optarg)) {
+        if (option < OPTION_BASE ||
+            !take_option(&options, &option_rows[option - OPTION_BASE], optarg)) {
             (void)fprintf(stderr,
                           "plasm %s: %s: unknown option, or its value is missing; see plasm %s "
                           "--help\n",

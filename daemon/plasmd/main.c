@@ -10,6 +10,7 @@
 #include "host/identity_file.h"
 #include "identity/peer_id.h"
 #include "plasmd/worker.h"
+#include "util/shell_completion.h"
 #include "wire/multibase.h"
 
 #define EXIT_USAGE 2
@@ -19,6 +20,7 @@ static const char usage[] =
     "       plasmd [OPTIONS] check-config   check the configuration and say what is wrong\n"
     "       plasmd [OPTIONS] show-config    every setting with its default and meaning\n"
     "       plasmd [OPTIONS] key show       peer id and public key\n"
+    "       plasmd completion SHELL         a completion script for bash, zsh or fish\n"
     "\n"
     "  --config FILE            default /etc/plasm/plasmd.conf, which may be missing\n"
     "  --listen MULTIADDR       repeatable; default UDP (QUIC) and TCP port 4001 of IPv4 and IPv6\n"
@@ -166,6 +168,59 @@ static int show_key(const struct config *config) {
     return 0;
 }
 
+/* For the shell's completion; what they mean stands in the usage. */
+static const struct completion_command commands[] = {
+    {.name = "check-config", .argument = "", .help = "check the configuration"},
+    {.name = "show-config", .argument = "", .help = "every setting with its meaning"},
+    {.name = "key", .argument = "", .choices = "show", .help = "peer id and public key"},
+    {.name = "completion", .argument = "", .choices = "bash zsh fish", .help = "a script for one"},
+};
+
+static int write_completion(const char *name) {
+    enum shell shell;
+    struct completion_option table[ARRAY_SIZE(options)];
+    size_t count = 0;
+    if (!shell_from_name(name, &shell)) {
+        return refuse("completions are written for bash, zsh and fish");
+    }
+    for (const struct option *option = options; option->name != NULL; option++) {
+        if (option->val == OPTION_HELP) {
+            continue; /* every script has it */
+        }
+        struct completion_option *row = &table[count++];
+        *row = (struct completion_option){.name = option->name,
+                                          .value = option->has_arg == no_argument ? NULL : "VALUE"};
+        switch (option->val) {
+        case OPTION_CONFIG:
+        case OPTION_PRINT_ADDRESSES:
+        case OPTION_RUNNER:
+            row->value = "FILE";
+            break;
+        case OPTION_STATE_DIR:
+            row->value = "DIR";
+            break;
+        case OPTION_LOG_FORMAT:
+            row->choices = "text json";
+            break;
+        case OPTION_LOG_LEVEL:
+            row->choices = "error warning info debug";
+            break;
+        case OPTION_MDNS:
+            row->choices = "on off";
+            break;
+        default:
+            break;
+        }
+    }
+    const struct completion completion = {.program = "plasmd",
+                                          .options = table,
+                                          .option_count = count,
+                                          .commands = commands,
+                                          .command_count = ARRAY_SIZE(commands)};
+    shell_completion_write(&completion, shell, stdout);
+    return 0;
+}
+
 static int run_command(struct config *config, int count, char **words) {
     if (count == 0) {
         return worker_run(config);
@@ -180,6 +235,9 @@ static int run_command(struct config *config, int count, char **words) {
     }
     if (count == 2 && strcmp(words[0], "key") == 0 && strcmp(words[1], "show") == 0) {
         return show_key(config);
+    }
+    if (count == 2 && strcmp(words[0], "completion") == 0) {
+        return write_completion(words[1]);
     }
     return refuse("no such command; see plasmd --help");
 }
