@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "plasmd/queue.h"
 #include "plasmd/receipts.h"
 #include "util/ensure.h"
 
@@ -42,9 +43,11 @@ void job_free(struct job *job) {
     struct session *owner = job->owner;
     owner->owner = false;
     heap_remove(&worker->deadlines, &job->deadline.node);
-    if (list_linked(&job->queued)) {
-        list_remove(&worker->queue, &job->queued);
+    if (list_linked(&job->compiles)) {
+        list_remove(&worker->compiling, &job->compiles);
     }
+    scheduler_leave(&worker->compile_turns, &job->compile_turn);
+    scheduler_leave(&worker->turns, &job->turn);
     map_remove(&worker->jobs, &job->node);
     worker->job_count--;
     if (job->module != NULL) {
@@ -57,9 +60,7 @@ void job_free(struct job *job) {
     session_release(owner);
 }
 
-/* Ends a job that never ran. */
-static void end_without_run(struct job *job, enum runner_status status, const char *text,
-                            nanos now) {
+void job_end_without_run(struct job *job, enum runner_status status, const char *text, nanos now) {
     job->over = true;
     job->started_ms = job->started_ms != 0 ? job->started_ms : host_unix_ms();
     job->result = (struct runner_result){.status = status, .exit_code = EXIT_CODE_NONE};
@@ -117,21 +118,35 @@ static int submit(struct job *job, nanos now) {
     return error;
 }
 
-static void run(struct job *job, nanos now) {
+void job_tell(struct job *job, enum job_state state, uint64_t position, nanos now) {
+    struct job_progress progress = {.state = state,
+                                    .queue_position = position,
+                                    .elapsed_ms =
+                                        nanos_since(now, job->accepted_at) / NANOS_MILLISECOND};
+    if (job->told_state == state && job->told_position == position) {
+        return;
+    }
+    job->told_state = state;
+    job->told_position = position;
+    for (struct list_node *node = list_first(&job->watchers); node != NULL;) {
+        struct session *session = CONTAINER_OF(node, struct session, watcher);
+        node = list_next(&job->watchers, node);
+        if (job_worker_progress(&session->machine, &progress) == 0) {
+            session_pump(session, now);
+        }
+    }
+}
+
+bool job_run(struct job *job, nanos now) {
     struct worker *worker = job->worker;
     int error = submit(job, now);
     if (error == PLASM_LIMIT || error == PLASM_STATE) {
-        if (!list_linked(&job->queued)) {
-            list_append(&worker->queue, &job->queued);
-        }
-        return;
+        return false;
     }
-    if (list_linked(&job->queued)) {
-        list_remove(&worker->queue, &job->queued);
-    }
+    scheduler_take(&worker->turns, &job->turn);
     if (error != 0) {
-        end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
-        return;
+        job_end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
+        return true;
     }
     job->phase = JOB_RUNNING;
     job->started_ms = host_unix_ms();
@@ -139,55 +154,10 @@ static void run(struct job *job, nanos now) {
     daemon_log(LOG_LEVEL_INFO, "Executing WASM module: %lluKB, timeout=%llus",
                (unsigned long long)((job->owner->machine.manifest.module_size + 1023) / 1024),
                (unsigned long long)((job->limits.wall_ms + 999) / 1000));
-}
-
-/* What comes next for a job that is not running; it may be gone afterwards. */
-static void advance(struct job *job, nanos now) {
-    struct worker *worker = job->worker;
-    bool transient = false;
-    int error = 0;
-    switch (module_state(job->module, job->flavour)) {
-    case MODULE_NONE:
-        job->phase = JOB_COMPILING;
-        error = module_compile(job->module, job->flavour, worker->runner, now);
-        if (error != 0 && error != PLASM_LIMIT && error != PLASM_STATE) {
-            end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
-        } else if (!list_linked(&job->queued)) {
-            list_append(&worker->queue, &job->queued);
-        }
-        break;
-    case MODULE_COMPILING:
-        job->phase = JOB_COMPILING;
-        if (!list_linked(&job->queued)) {
-            list_append(&worker->queue, &job->queued);
-        }
-        break;
-    case MODULE_FAILED: {
-        const char *text = module_fault(job->module, job->flavour, &transient);
-        end_without_run(job, transient ? RUNNER_STATUS_FAILED : RUNNER_STATUS_COMPILE, text, now);
-        break;
+    if (job->told_position > 0) {
+        job_tell(job, JOB_STATE_RUNNING, 0, now);
     }
-    case MODULE_READY:
-        job->phase = JOB_WAITING;
-        if (worker->running < worker->config->jobs_running) {
-            run(job, now);
-        } else if (!list_linked(&job->queued)) {
-            list_append(&worker->queue, &job->queued);
-        }
-        break;
-    }
-}
-
-void jobs_schedule(struct worker *worker, nanos now) {
-    struct list_node *node = list_first(&worker->queue);
-    while (node != NULL) {
-        struct job *job = CONTAINER_OF(node, struct job, queued);
-        node = list_next(&worker->queue, node);
-        bool waits = job->phase == JOB_WAITING && worker->running >= worker->config->jobs_running;
-        if (!waits) {
-            advance(job, now);
-        }
-    }
+    return true;
 }
 
 static struct job *job_new(struct session *session, const struct job_limits *limits) {
@@ -204,7 +174,11 @@ static struct job *job_new(struct session *session, const struct job_limits *lim
     list_init(&job->watchers);
     buffer_init(&job->backlog, &worker->memory, BACKLOG_MAX);
     struct bytes key = job_key(&session->client, manifest->job_id, job->key);
-    if (map_put(&worker->jobs, &job->node, key) != 0) {
+    struct bytes share = bytes_of(session->share, session->share_size);
+    struct bytes client = peer_id_bytes(&session->client);
+    if (scheduler_enter(&worker->turns, &job->turn, share, client) != 0 ||
+        map_put(&worker->jobs, &job->node, key) != 0) {
+        scheduler_leave(&worker->turns, &job->turn);
         free(job);
         return NULL;
     }
@@ -224,6 +198,7 @@ void job_start(struct session *session, nanos now) {
     struct job_limits effective;
     struct module *module = NULL;
     int64_t number = 0;
+    uint64_t position = queue_position_of_new(worker, session);
     int error = manifest_fit(manifest, &limits, &effective, NULL);
     if (error == 0 && job_find(worker, &session->client, manifest->job_id) != NULL) {
         error = PLASM_CONFLICT;
@@ -252,13 +227,16 @@ void job_start(struct session *session, nanos now) {
     char hash[HASH_TEXT_SIZE];
     hash_format(&manifest->module_hash, hash);
     daemon_log(LOG_LEVEL_INFO, "Accepting job: module_hash=%s", hash);
-    error = job_worker_accept(&session->machine, &effective, worker->queue.size,
-                              nanos_add(now, HOLD_TIME));
+    job->accepted_at = now;
+    job->told_state = JOB_STATE_QUEUED;
+    job->told_position = position;
+    error = job_worker_accept(&session->machine, &effective, position, nanos_add(now, HOLD_TIME));
     if (error != 0) {
-        end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
+        job_end_without_run(job, RUNNER_STATUS_FAILED, plasm_error_message(error), now);
         return;
     }
-    advance(job, now);
+    queue_job(job, now);
+    jobs_schedule(worker, now);
 }
 
 void job_cancel(struct job *job, nanos now) {
@@ -269,7 +247,7 @@ void job_cancel(struct job *job, nanos now) {
     if (job->phase == JOB_RUNNING) {
         runner_job_cancel(job->run, now);
     } else {
-        end_without_run(job, RUNNER_STATUS_CANCELLED, "cancelled before it ran", now);
+        job_end_without_run(job, RUNNER_STATUS_CANCELLED, "cancelled before it ran", now);
     }
 }
 
@@ -352,6 +330,7 @@ static void take_finished(struct job *job, const struct runner_event_finished *f
                           nanos now) {
     struct worker *worker = job->worker;
     worker->running--;
+    scheduler_spent(&worker->turns, &job->turn, finished->result.wall_us * NANOS_MICROSECOND);
     job->run = NULL;
     job->over = true;
     job->result = finished->result;
@@ -371,6 +350,7 @@ static void take_finished(struct job *job, const struct runner_event_finished *f
 
 void jobs_runner_event(struct worker *worker, const struct runner_event *event, nanos now) {
     char text[RUNNER_WALLS_TEXT_SIZE];
+    uint64_t compile_us;
     switch (event->type) {
     case RUNNER_EVENT_STARTED:
         worker->runner_ready = true;
@@ -397,8 +377,9 @@ void jobs_runner_event(struct worker *worker, const struct runner_event *event, 
         daemon_log(LOG_LEVEL_DEBUG, "Module compiled in %llu ms of processor time: %s",
                    (unsigned long long)(event->compiled.cpu_us / 1000),
                    event->compiled.outcome == RUNNER_COMPILE_OK ? "ok" : event->compiled.text);
+        compile_us = event->compiled.cpu_us;
         modules_compiled(worker->modules, &event->compiled);
-        jobs_schedule(worker, now);
+        queue_compiled(worker, compile_us, now);
         break;
     }
 }
@@ -415,10 +396,16 @@ void worker_expire(struct worker *worker, nanos now) {
         struct heap_node *node = heap_first(&worker->deadlines);
         heap_remove(&worker->deadlines, node);
         struct deadline *deadline = CONTAINER_OF(node, struct deadline, node);
-        if (deadline->kind == DEADLINE_SESSION) {
+        switch (deadline->kind) {
+        case DEADLINE_SESSION:
             session_expire(CONTAINER_OF(deadline, struct session, deadline), now);
-        } else {
+            break;
+        case DEADLINE_JOB:
             job_expire(CONTAINER_OF(deadline, struct job, deadline), now);
+            break;
+        case DEADLINE_QUEUE:
+            queue_tell(worker, now);
+            break;
         }
     }
 }

@@ -10,12 +10,6 @@
 
 struct job;
 
-enum deadline_kind { DEADLINE_SESSION, DEADLINE_JOB };
-struct deadline {
-    struct heap_node node;
-    enum deadline_kind kind;
-};
-
 struct session {
     struct worker *worker;
     struct list_node node;    /* in worker->sessions */
@@ -23,9 +17,12 @@ struct session {
     struct deadline deadline;
     struct peer_stream *stream; /* NULL: the client is gone */
     struct peer_id client;
+    uint8_t share[SCHEDULER_SHARE_SIZE_MAX]; /* whose claim on the machine its jobs are */
+    size_t share_size;
     struct job_worker machine;
     struct job *job;
     bool owner;
+    bool busy;            /* its events are being taken */
     struct buffer module; /* as it comes in */
     struct buffer input;
     uint64_t held_bytes;
@@ -42,7 +39,12 @@ struct job {
     struct map_node node; /* in worker->jobs */
     uint8_t key[JOB_KEY_SIZE];
     size_t key_size;
-    struct list_node queued;  /* in worker->queue */
+    struct list_node compiles; /* in worker->compiling */
+    struct scheduler_job turn; /* in worker->turns */
+    struct scheduler_job compile_turn;
+    enum job_state told_state; /* what its client knows */
+    uint64_t told_position;
+    nanos accepted_at;
     struct deadline deadline; /* of the grace after the connection was lost */
     struct session *owner;    /* kept until the job has ended: holds the manifest */
     struct list watchers;     /* sessions, the owner's too */
@@ -68,6 +70,12 @@ struct job {
 /* Accepts what the session's machine says is ready. */
 void job_start(struct session *session, nanos now);
 struct job *job_find(struct worker *worker, const struct peer_id *client, const char *job_id);
+/* Hands the job whose turn it is to a runner; it may be gone afterwards. False: none is free. */
+MUST_CHECK bool job_run(struct job *job, nanos now);
+/* Ends and frees a job that never ran. */
+void job_end_without_run(struct job *job, enum runner_status status, const char *text, nanos now);
+/* Tells its watchers where it stands, unless they know. */
+void job_tell(struct job *job, enum job_state state, uint64_t position, nanos now);
 /* The owner's client wants it stopped. */
 void job_cancel(struct job *job, nanos now);
 /* The last watcher is gone: the grace begins. */

@@ -38,8 +38,8 @@ struct scheduler {
 struct scheduler_job {
     struct list_node node; /* of its client's jobs that wait */
     struct scheduler_client *client;
-    uint64_t number;  /* place in its client's queue */
-    nanos reckoned;   /* charged when it was taken, until it is known what it used */
+    uint64_t number; /* place in its client's queue */
+    nanos reckoned;  /* charged when it was taken, until it is known what it used */
     bool running;
 };
 

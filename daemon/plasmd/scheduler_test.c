@@ -1,4 +1,5 @@
-/* Turns: equal time for shares, each client in turn, order in a client's queue, what is forgotten. */
+/* Turns: equal time for shares, each client in turn, order in a client's queue, what is forgotten.
+ */
 #include "plasmd/scheduler.h"
 
 #include <stdio.h>
@@ -220,13 +221,11 @@ static void positions_are_those_that_come_true(void **state) {
     }
     assert_int_equal(scheduler_position(&scheduler, &runs[0].turn), 0);
     assert_int_equal(scheduler_position(&scheduler, &runs[5].turn), 5);
-    assert_int_equal(scheduler_position_of_new(&scheduler, bytes_of_string("s1"),
-                                               bytes_of_string("c1")),
-                     6);
+    assert_int_equal(
+        scheduler_position_of_new(&scheduler, bytes_of_string("s1"), bytes_of_string("c1")), 6);
     /* Another share's first goes first or second, its third after about two of ours. */
-    assert_int_equal(scheduler_position_of_new(&scheduler, bytes_of_string("s2"),
-                                               bytes_of_string("c1")),
-                     0);
+    assert_int_equal(
+        scheduler_position_of_new(&scheduler, bytes_of_string("s2"), bytes_of_string("c1")), 0);
     for (size_t i = 6; i < 9; i++) {
         add(&runs[i], 2, 1);
     }

@@ -7,6 +7,11 @@
 #include "util/ensure.h"
 
 #define PUMP_SIZE_MAX (64 * 1024)
+/* Bytes of an address that are one share. */
+#define SHARE_IP4_SIZE 4
+#define SHARE_IP6_SIZE 7
+/* Of a relay's multiaddr: where it is. */
+#define SHARE_RELAY_SIZE 8
 
 static void free_session(struct session *session) {
     struct worker *worker = session->worker;
@@ -52,7 +57,8 @@ static void detach(struct session *session, nanos now) {
 static void drop_stream(struct session *session) {
     if (session->stream != NULL) {
         *peer_stream_user(session->stream) = NULL;
-        drop_stream(session);
+        peer_stream_close(session->stream, 0);
+        session->stream = NULL;
     }
 }
 
@@ -207,17 +213,6 @@ static bool answer_known(struct session *session, const struct job_worker_offer 
     return true;
 }
 
-/* How many jobs of this client wait or run. */
-static size_t jobs_of(const struct worker *worker, const struct peer_id *client) {
-    size_t count = 0;
-    for (struct list_node *node = list_first(&worker->sessions); node != NULL;
-         node = list_next(&worker->sessions, node)) {
-        const struct session *other = CONTAINER_OF(node, struct session, node);
-        count += other->owner && peer_id_equal(&other->client, client);
-    }
-    return count;
-}
-
 /* May this job come in? Rejects where not. */
 static bool admit(struct session *session, const struct job_worker_offer *offer) {
     struct worker *worker = session->worker;
@@ -247,7 +242,8 @@ static bool admit(struct session *session, const struct job_worker_offer *offer)
         reject(session, JOB_REJECTED_BUSY, "the queue is full");
         return false;
     }
-    if (jobs_of(worker, &session->client) >= config->jobs_queued_per_client) {
+    struct bytes share = bytes_of(session->share, session->share_size);
+    if (scheduler_share_jobs(&worker->turns, share) >= config->jobs_queued_per_client) {
         reject(session, JOB_REJECTED_BUSY, "too many of your jobs are waiting here");
         return false;
     }
@@ -331,13 +327,18 @@ static void take_event(struct session *session, const struct job_worker_event *e
 
 static void take_events(struct session *session, nanos now) {
     struct job_worker_event event;
+    session->busy = true;
     while (job_worker_next_event(&session->machine, &event)) {
         take_event(session, &event, now);
     }
+    session->busy = false;
 }
 
 void session_pump(struct session *session, nanos now) {
     bool attached = session->stream != NULL;
+    if (session->busy) {
+        return; /* its job ended in one of its own events: who takes them transmits */
+    }
     do {
         take_events(session, now);
         transmit(session, now);
@@ -347,6 +348,24 @@ void session_pump(struct session *session, nanos now) {
         return;
     }
     set_deadline(session);
+}
+
+/* Clients of one address, or IPv6 /56, share one claim, whatever they call themselves, and so do
+ * those who come through one relay; on this machine everyone has one. */
+static void find_share(struct session *session, const struct peer_connection *connection) {
+    const struct netaddr *address = peer_connection_address(connection);
+    const struct multiaddr *remote = peer_connection_remote(connection);
+    struct bytes ip = netaddr_ip(address);
+    struct bytes name =
+        bytes_slice(ip, 0, ip.size == SHARE_IP4_SIZE ? SHARE_IP4_SIZE : SHARE_IP6_SIZE);
+    if (netaddr_is_loopback(address)) {
+        name = peer_id_bytes(&session->client);
+    } else if (ip.size == 0) {
+        name = bytes_slice(bytes_of(remote->bytes, remote->size), 0, SHARE_RELAY_SIZE);
+    }
+    session->share[0] = address->family;
+    memcpy(session->share + 1, name.data, name.size);
+    session->share_size = 1 + name.size;
 }
 
 void session_opened(struct worker *worker, struct peer_stream *stream, nanos now) {
@@ -359,6 +378,7 @@ void session_opened(struct worker *worker, struct peer_stream *stream, nanos now
     session->stream = stream;
     session->client = *peer_connection_id(peer_stream_connection(stream));
     session->deadline.kind = DEADLINE_SESSION;
+    find_share(session, peer_stream_connection(stream));
     buffer_init(&session->module, &worker->memory, (size_t)worker->config->module_bytes);
     buffer_init(&session->input, &worker->memory, (size_t)worker->config->stdin_bytes);
     struct job_worker_bounds bounds;

@@ -579,6 +579,8 @@ static void stop(struct worker *worker) {
     (void)uv_loop_close(&worker->loop);
     heap_done(&worker->deadlines);
     map_done(&worker->jobs);
+    scheduler_done(&worker->turns);
+    scheduler_done(&worker->compile_turns);
 }
 
 int worker_run(const struct config *config) {
@@ -591,7 +593,10 @@ int worker_run(const struct config *config) {
     map_init(&worker->jobs, &worker->memory, secret);
     heap_init(&worker->deadlines, &worker->memory);
     list_init(&worker->sessions);
-    list_init(&worker->queue);
+    list_init(&worker->compiling);
+    scheduler_init(&worker->turns, &worker->memory, secret);
+    scheduler_init(&worker->compile_turns, &worker->memory, secret);
+    worker->queue_news.kind = DEADLINE_QUEUE;
     char program[CONFIG_PATH_SIZE];
     daemon_log(LOG_LEVEL_INFO, "Starting Phase daemon v%s", WORKER_VERSION);
     bool started = start(worker, program);

@@ -6,6 +6,7 @@
 #include "host/host.h"
 #include "plasmd/config.h"
 #include "plasmd/modules.h"
+#include "plasmd/scheduler.h"
 #include "plasmd/store.h"
 #include "receipt/manifest.h"
 #include "util/heap.h"
@@ -16,6 +17,12 @@
 #define WORKER_AGENT   "plasmd/" PLASM_VERSION
 /* What peers may make this process hold, all connections and jobs together. */
 #define WORKER_MEMORY_MAX ((size_t)2 * 1024 * 1024 * 1024)
+
+enum deadline_kind { DEADLINE_SESSION, DEADLINE_JOB, DEADLINE_QUEUE };
+struct deadline {
+    struct heap_node node;
+    enum deadline_kind kind;
+};
 
 struct worker {
     const struct config *config;
@@ -37,8 +44,11 @@ struct worker {
     uv_timer_t restart_timer; /* of plasm-run */
     uv_signal_t signals[3];
     struct list sessions;
-    struct map jobs;   /* not ended, by client and job id */
-    struct list queue; /* accepted, waiting for a runner */
+    struct map jobs;                /* not ended, by client and job id */
+    struct scheduler turns;         /* of jobs, for a runner */
+    struct scheduler compile_turns; /* and for the compiler */
+    struct list compiling;          /* jobs whose module is not ready */
+    struct deadline queue_news;     /* when those who wait are told where they stand */
     struct heap deadlines;
     size_t running;
     size_t job_count;
@@ -90,7 +100,7 @@ void announce_event(struct worker *worker, const struct peer_event *event);
 
 /* job.c */
 void jobs_runner_event(struct worker *worker, const struct runner_event *event, nanos now);
-/* Starts what waits and can run. */
+/* queue.c: compiles and starts what waits, as far as there is room. */
 void jobs_schedule(struct worker *worker, nanos now);
 /* Ends every job and frees it: the process is stopping. */
 void jobs_free(struct worker *worker);

@@ -436,6 +436,10 @@ const struct multiaddr *peer_connection_remote(const struct peer_connection *con
     return &connection->remote;
 }
 
+const struct netaddr *peer_connection_address(const struct peer_connection *connection) {
+    return &connection->address;
+}
+
 bool peer_connection_inbound(const struct peer_connection *connection) {
     return connection->inbound;
 }

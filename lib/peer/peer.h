@@ -163,6 +163,8 @@ const struct peer_id *peer_connection_id(const struct peer_connection *connectio
 const struct public_key *peer_connection_key(const struct peer_connection *connection);
 /* Without /p2p. */
 const struct multiaddr *peer_connection_remote(const struct peer_connection *connection);
+/* The IP address it comes from; family NETADDR_NONE through a relay. */
+const struct netaddr *peer_connection_address(const struct peer_connection *connection);
 bool peer_connection_inbound(const struct peer_connection *connection);
 /* The identify message (parts joined), borrowed as long as the connection; empty before
  * PEER_EVENT_IDENTIFIED. For identify_merge(). */
