@@ -72,6 +72,11 @@ struct config {
     uint64_t runners_warm;
     uint64_t lost_grace_ms;
     uint64_t price;
+    uint64_t receipts_days;
+    uint64_t store_bytes;
+    uint64_t outputs_hours;
+    uint64_t outputs_bytes;
+    uint64_t output_kept_bytes;
     uint64_t connections;
     uint64_t connections_per_ip;
     uint64_t connections_per_ip6_48;

@@ -25,6 +25,17 @@ struct job *job_find(struct worker *worker, const struct peer_id *client, const 
     return MAP_ENTRY(map_get(&worker->jobs, job_key(client, job_id, room)), struct job, node);
 }
 
+struct job *job_find_manifest(struct worker *worker, const struct sha256_digest *manifest_hash) {
+    for (struct map_node *node = map_next(&worker->jobs, NULL); node != NULL;
+         node = map_next(&worker->jobs, node)) {
+        struct job *job = CONTAINER_OF(node, struct job, node);
+        if (sha256_equal(&job->owner->machine.manifest_hash, manifest_hash)) {
+            return job;
+        }
+    }
+    return NULL;
+}
+
 uint64_t worker_free_slots(const struct worker *worker) {
     uint64_t running = worker->config->jobs_running;
     return worker->job_count < running ? running - worker->job_count : 0;
@@ -56,6 +67,7 @@ void job_free(struct job *job) {
     hash_free(job->stdout_hash);
     hash_free(job->stderr_hash);
     buffer_done(&job->backlog);
+    kept_output_done(&job->kept);
     free(job);
     session_release(owner);
 }
@@ -173,6 +185,9 @@ static struct job *job_new(struct session *session, const struct job_limits *lim
     job->flavour = runner_flavour(manifest->profile == PROFILE_DETERMINISTIC_1, limits->fuel);
     list_init(&job->watchers);
     buffer_init(&job->backlog, &worker->memory, BACKLOG_MAX);
+    kept_output_init(&job->kept, &worker->memory,
+                     manifest->fetchable ? (size_t)worker->config->output_kept_bytes : 0);
+    job->price = worker->config->price;
     struct bytes key = job_key(&session->client, manifest->job_id, job->key);
     struct bytes share = bytes_of(session->share, session->share_size);
     struct bytes client = peer_id_bytes(&session->client);
@@ -207,9 +222,17 @@ void job_start(struct session *session, nanos now) {
         error = module_acquire(worker->modules, &manifest->module_hash, &module);
     }
     if (error == 0) {
-        error = store_accepted(
-            worker->store, &session->client, manifest->job_id, &session->machine.manifest_hash,
-            manifest->fetchable ? &manifest->fetch_hash : NULL, host_unix_ms(), &number);
+        struct peer_stream *stream = session->stream;
+        const struct store_acceptance acceptance = {
+            .client = &session->client,
+            .remote =
+                stream != NULL ? peer_connection_remote(peer_stream_connection(stream)) : NULL,
+            .manifest = manifest,
+            .manifest_hash = session->machine.manifest_hash,
+            .bytes_in = manifest->module_size + session->input.size,
+            .price = worker->config->price,
+            .unix_ms = host_unix_ms()};
+        error = store_accepted(worker->store, &acceptance, &number);
     }
     struct job *job = error == 0 ? job_new(session, &effective) : NULL;
     if (job == NULL) {
@@ -302,6 +325,7 @@ static void take_output(struct job *job, const struct runner_event_output *outpu
     }
     hash_update(*hash, output->data);
     enum job_stream stream = output->stream == RUNNER_STDOUT ? JOB_STDOUT : JOB_STDERR;
+    kept_output_add(&job->kept, (uint8_t)stream, output->data);
     size_t taken = 0;
     /* Two streams do not mix in the backlog: what is there goes first or ends the job. */
     bool clear = drain_backlog(job);

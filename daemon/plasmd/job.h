@@ -3,6 +3,7 @@
 #ifndef PLASMD_JOB_H
 #define PLASMD_JOB_H
 
+#include "plasmd/kept_output.h"
 #include "plasmd/worker.h"
 #include "proto/job/worker.h"
 
@@ -30,6 +31,7 @@ struct session {
     size_t unsent_offset;
     bool unsent_fin;
     bool fin_sent;
+    struct replay *replay; /* the answer for a job that is over */
 };
 
 enum job_phase { JOB_COMPILING, JOB_WAITING, JOB_RUNNING, JOB_ENDED };
@@ -55,6 +57,8 @@ struct job {
     struct runner_job *run;
     struct hash *stdout_hash;
     struct hash *stderr_hash;
+    struct kept_output kept; /* for those who ask again */
+    uint64_t price;
     struct buffer backlog; /* output the owner's machine had no room for */
     enum job_stream backlog_stream;
     bool paused;
@@ -76,6 +80,8 @@ MUST_CHECK bool job_run(struct job *job, nanos now);
 void job_end_without_run(struct job *job, enum runner_status status, const char *text, nanos now);
 /* Tells its watchers where it stands, unless they know. */
 void job_tell(struct job *job, enum job_state state, uint64_t position, nanos now);
+/* The one with this manifest, whoever's it is. */
+struct job *job_find_manifest(struct worker *worker, const struct sha256_digest *manifest_hash);
 /* The owner's client wants it stopped. */
 void job_cancel(struct job *job, nanos now);
 /* The last watcher is gone: the grace begins. */

@@ -91,9 +91,18 @@ void job_conclude(struct job *job, nanos now) {
     job->phase = JOB_ENDED;
     if (sign(job, &signed_receipt) == 0) {
         daemon_log(LOG_LEVEL_INFO, "Signed receipt with Ed25519");
-        if (store_finished(worker->store, job->number, buffer_bytes(&signed_receipt.json),
-                           signed_receipt.signature,
-                           signed_receipt.has_summary ? signed_receipt.summary : NULL) != 0) {
+        const struct store_conclusion conclusion = {
+            .number = job->number,
+            .receipt = &signed_receipt.receipt,
+            .receipt_json = buffer_bytes(&signed_receipt.json),
+            .signature = signed_receipt.signature,
+            .summary = signed_receipt.has_summary ? signed_receipt.summary : NULL,
+            .bytes_out = job->kept.bytes,
+            .output_kept = !job->kept.is_cut,
+            .output = buffer_bytes(&job->kept.records),
+            .price = job->price,
+            .unix_ms = host_unix_ms()};
+        if (store_finished(worker->store, &conclusion) != 0) {
             daemon_log(LOG_LEVEL_ERROR, "The receipt of job %s is not stored",
                        machine->manifest.job_id);
         }

@@ -1,5 +1,6 @@
 /* One client's job stream: reads the offer and its bytes, decides on admission, carries output. */
 #include "plasmd/job.h"
+#include "plasmd/replay.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ static void free_session(struct session *session) {
     job_worker_done(&session->machine);
     buffer_done(&session->module);
     buffer_done(&session->input);
+    replay_free(session->replay);
     block_unref(session->unsent);
     free(session);
 }
@@ -165,27 +167,36 @@ static void reject_fault(struct session *session, enum job_rejection code,
     count_refusal(session);
 }
 
-/* Gives the receipt of a job that is over. */
-static void give_receipt(struct session *session, const struct store_job *known) {
-    struct job_finished finished = {
-        .receipt = bytes_of_string(known->receipt),
-        .signature = bytes_of(known->signature, ED25519_SIGNATURE_SIZE),
-        .public_key =
-            bytes_of(signer_public_key(session->worker->signer)->data, ED25519_PUBLIC_SIZE)};
-    if (known->has_summary) {
-        finished.summary_signature = bytes_of(known->summary, ED25519_SIGNATURE_SIZE);
+/* A job that has not ended, the client's own or, with the fetch secret, anybody's. */
+static struct job *find_live(struct session *session, const struct job_worker_offer *offer) {
+    struct worker *worker = session->worker;
+    struct job *job = job_find(worker, &session->client, offer->manifest->job_id);
+    if (job == NULL && offer->fetch_proved) {
+        job = job_find_manifest(worker, &offer->manifest_hash);
     }
-    if (job_worker_resume(&session->machine, NULL, 0, false) != 0 ||
-        job_worker_finish(&session->machine, &finished) != 0) {
-        drop_stream(session);
-    }
+    return job;
 }
 
-/* The same job again: its state or its receipt, never a second run. True when it was known. */
+/* The same of those that are over. */
+static int find_stored(struct session *session, const struct job_worker_offer *offer,
+                       struct store_job *ret_known) {
+    struct worker *worker = session->worker;
+    const struct manifest *manifest = offer->manifest;
+    bool may_be_old =
+        offer->only_fetch || manifest_check_time(manifest, host_unix_ms() / 1000, NULL) != 0;
+    int error =
+        store_find(worker->store, &session->client, manifest->job_id, may_be_old, ret_known);
+    if (error == PLASM_NOT_FOUND && offer->fetch_proved) {
+        error = store_find_manifest(worker->store, &offer->manifest_hash, manifest->expires_s,
+                                    ret_known);
+    }
+    return error;
+}
+
+/* The same job again: its state or its receipt, never a second run. True when that was answered. */
 static bool answer_known(struct session *session, const struct job_worker_offer *offer) {
     struct worker *worker = session->worker;
-    const char *job_id = offer->manifest->job_id;
-    struct job *job = job_find(worker, &session->client, job_id);
+    struct job *job = find_live(session, offer);
     if (job != NULL) {
         if (!sha256_equal(&job->owner->machine.manifest_hash, &offer->manifest_hash)) {
             reject(session, JOB_REJECTED_CONFLICT, "this job id is another job's");
@@ -197,17 +208,20 @@ static bool answer_known(struct session *session, const struct job_worker_offer 
         return true;
     }
     struct store_job known;
-    bool may_be_old =
-        offer->only_fetch || manifest_check_time(offer->manifest, host_unix_ms() / 1000, NULL) != 0;
-    if (store_find(worker->store, &session->client, job_id, may_be_old, &known) != 0) {
+    int error = find_stored(session, offer, &known);
+    if (error == PLASM_NOT_FOUND) {
         return false;
+    }
+    if (error != 0) {
+        reject(session, JOB_REJECTED_UNAVAILABLE, "the worker cannot read its database");
+        return true;
     }
     if (!sha256_equal(&known.manifest_hash, &offer->manifest_hash)) {
         reject(session, JOB_REJECTED_CONFLICT, "this job id is another job's");
     } else if (!known.finished) {
         reject(session, JOB_REJECTED_LOST, "the job was lost when the worker stopped");
-    } else {
-        give_receipt(session, &known);
+    } else if (!replay_start(session, &known)) {
+        reject(session, JOB_REJECTED_BUSY, "too many bytes are waiting here");
     }
     store_job_done(&known);
     return true;
@@ -311,7 +325,9 @@ static void take_event(struct session *session, const struct job_worker_event *e
     case JOB_WORKER_LOST:
         break; /* detach() has seen to it */
     case JOB_WORKER_WRITABLE:
-        if (session->job != NULL && session->owner) {
+        if (session->replay != NULL) {
+            replay_continue(session);
+        } else if (session->job != NULL && session->owner) {
             job_writable(session->job, now);
         }
         break;

@@ -1,84 +1,27 @@
-/* The database behind a writer thread. The main thread queues rows and reads; the writer takes all
- * that is queued and commits it at once. */
+/* The store as the main thread sees it: queues rows for the writer, answers from both the database
+ * and what waits. */
 #include "plasmd/store.h"
 
-#include <pthread.h>
-#include <sqlite3.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "plasmd/log.h"
+#include "plasmd/store_internal.h"
 #include "util/ensure.h"
+#include "wire/multiaddr.h"
 
-/* Places in each half of the keys of recent jobs, powers of two: at first, and at most. */
-#define RECENT_PLACES_MIN 1024
-#define RECENT_PLACES_MAX (1U << 20)
+#define FIND_COLUMNS                                                                               \
+    "SELECT manifest_hash, receipt, signature, summary, number, bytes_out, output FROM jobs LEFT " \
+    "JOIN receipts USING (number) LEFT JOIN outputs USING (number) "
+/* Prefix of IPv6 that counts as one place, in bytes. */
+#define PREFIX_IP6_BYTES 7
 
-enum row_kind { ROW_ACCEPTED, ROW_FINISHED, ROW_TABLE };
-
-/* One row to be written. */
-struct row {
-    struct row *next;
-    enum row_kind kind;
-    int64_t number;
-    int64_t key;
-    struct peer_id client;
-    char job_id[JOB_ID_SIZE];
-    struct sha256_digest manifest_hash;
-    struct sha256_digest fetch_hash;
-    bool fetchable;
-    int64_t unix_ms;
-    uint8_t signature[ED25519_SIGNATURE_SIZE];
-    uint8_t summary[ED25519_SIGNATURE_SIZE];
-    bool has_summary;
-    size_t size;
-    uint8_t bytes[]; /* receipt or table */
-};
-
-/* The keys of the jobs accepted lately, so that a new offer costs no query. Two halves: the older
- * is dropped when the newer is old enough. Full, it says so and every offer is looked up. */
-struct recent_half {
-    int64_t *keys; /* open addressing, 0 is empty */
-    size_t places;
-    size_t count;
-    int64_t since_ms;
-    bool overrun;
-};
-
-struct recent {
-    struct recent_half newer;
-    struct recent_half older;
-};
-
-struct store {
-    sqlite3 *database; /* the writer's */
-    sqlite3 *reader;   /* the main thread's */
-    sqlite3_stmt *find;
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake;
-    struct row *first;
-    struct row *last;
-    struct row *writing; /* taken by the writer, not committed */
-    size_t pending;
-    bool stopping;
-    bool broken;
-    int64_t next_number;
-    struct recent recent;
-};
-
-/* Each entry brings the schema from its index to the next version. Rows are appended in order and
- * found by a small index, so that a job touches few pages however many there are. */
-static const char *const migrations[] = {
-    "CREATE TABLE jobs (number INTEGER PRIMARY KEY, key INTEGER NOT NULL, client BLOB NOT NULL,"
-    " job_id TEXT NOT NULL, manifest_hash BLOB NOT NULL, fetch_hash BLOB,"
-    " accepted_ms INTEGER NOT NULL);"
-    "CREATE INDEX jobs_key ON jobs (key);"
-    "CREATE TABLE receipts (number INTEGER PRIMARY KEY, receipt TEXT NOT NULL,"
-    " signature BLOB NOT NULL, summary BLOB);"
-    "CREATE TABLE blobs (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
-};
+static int64_t clock_ms(clockid_t clock) {
+    struct timespec now;
+    (void)clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 /* The index's key of a client and job id; equal keys are told apart by the columns themselves. */
 static int64_t key_of(const struct peer_id *client, const char *job_id) {
@@ -91,305 +34,103 @@ static int64_t key_of(const struct peer_id *client, const char *job_id) {
     return key != 0 ? key : 1;
 }
 
-static int64_t *recent_place(const struct recent_half *half, int64_t key) {
-    size_t place = (size_t)key & (half->places - 1);
-    while (half->keys[place] != 0 && half->keys[place] != key) {
-        place = (place + 1) & (half->places - 1);
-    }
-    return &half->keys[place];
-}
-
-/* Twice the places; false when that is too many, or memory is out. */
-static bool recent_grow(struct recent_half *half) {
-    struct recent_half grown = *half;
-    grown.places = half->places > 0 ? 2 * half->places : RECENT_PLACES_MIN;
-    grown.keys = grown.places <= RECENT_PLACES_MAX ? calloc(grown.places, sizeof(int64_t)) : NULL;
-    if (grown.keys == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < half->places; i++) {
-        if (half->keys[i] != 0) {
-            *recent_place(&grown, half->keys[i]) = half->keys[i];
-        }
-    }
-    free(half->keys);
-    *half = grown;
-    return true;
-}
-
-static void recent_add(struct recent *recent, int64_t key, int64_t unix_ms) {
-    struct recent_half *newer = &recent->newer;
-    if (unix_ms - newer->since_ms > STORE_RECENT_S * 1000LL) {
-        free(recent->older.keys);
-        recent->older = *newer;
-        *newer = (struct recent_half){.since_ms = unix_ms};
-    }
-    if (!newer->overrun && 2 * newer->count >= newer->places && !recent_grow(newer)) {
-        newer->overrun = true;
-    }
-    if (!newer->overrun) {
-        *recent_place(newer, key) = key;
-        newer->count++;
-    }
-}
-
-static bool half_may_have(const struct recent_half *half, int64_t key) {
-    return half->overrun || (half->places > 0 && *recent_place(half, key) != 0);
-}
-
-/* False only for a key that was certainly not added lately. */
-static bool recent_may_have(const struct recent *recent, int64_t key) {
-    return half_may_have(&recent->newer, key) || half_may_have(&recent->older, key);
-}
-
-static bool execute(sqlite3 *database, const char *sql) {
-    return sqlite3_exec(database, sql, NULL, NULL, NULL) == SQLITE_OK;
-}
-
-static int schema_version(sqlite3 *database) {
-    sqlite3_stmt *statement = NULL;
-    int version = -1;
-    if (sqlite3_prepare_v2(database, "PRAGMA user_version", -1, &statement, NULL) == SQLITE_OK &&
-        sqlite3_step(statement) == SQLITE_ROW) {
-        version = sqlite3_column_int(statement, 0);
-    }
-    sqlite3_finalize(statement);
-    return version;
-}
-
-static bool migrate(sqlite3 *database, char *fault, size_t fault_size) {
-    int version = schema_version(database);
-    int newest = (int)ARRAY_SIZE(migrations);
-    if (version < 0) {
-        snprintf(fault, fault_size, "%s", sqlite3_errmsg(database));
-        return false;
-    }
-    if (version > newest) {
-        snprintf(fault, fault_size,
-                 "the database is of a newer plasmd (schema %d, this one knows %d): upgrade plasmd",
-                 version, newest);
-        return false;
-    }
-    for (; version < newest; version++) {
-        char set[64];
-        snprintf(set, sizeof(set), "PRAGMA user_version = %d", version + 1);
-        if (!execute(database, "BEGIN IMMEDIATE") || !execute(database, migrations[version]) ||
-            !execute(database, set) || !execute(database, "COMMIT")) {
-            snprintf(fault, fault_size, "%s", sqlite3_errmsg(database));
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool open_database(const char *path, sqlite3 **ret_database, char *fault,
-                          size_t fault_size) {
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    if (sqlite3_open_v2(path, ret_database, flags, NULL) != SQLITE_OK) {
-        snprintf(fault, fault_size, "%s", sqlite3_errmsg(*ret_database));
-        return false;
-    }
-    (void)sqlite3_busy_timeout(*ret_database, 5000);
-    if (!execute(*ret_database, "PRAGMA journal_mode = WAL") ||
-        !execute(*ret_database, "PRAGMA synchronous = NORMAL") ||
-        /* KiB: rows are appended, and few are read again. */
-        !execute(*ret_database, "PRAGMA cache_size = -512")) {
-        snprintf(fault, fault_size, "%s", sqlite3_errmsg(*ret_database));
-        return false;
-    }
-    return true;
-}
-
-static void bind_blob(sqlite3_stmt *statement, int place, const void *bytes, size_t size) {
-    (void)sqlite3_bind_blob(statement, place, bytes, (int)size, SQLITE_STATIC);
-}
-
-static bool run(sqlite3_stmt *statement) {
-    bool done = sqlite3_step(statement) == SQLITE_DONE;
-    (void)sqlite3_reset(statement);
-    (void)sqlite3_clear_bindings(statement);
-    return done;
-}
-
-struct statements {
-    sqlite3_stmt *accepted;
-    sqlite3_stmt *finished;
-    sqlite3_stmt *table;
-};
-
-static bool write_row(const struct statements *statements, const struct row *row) {
-    switch (row->kind) {
-    case ROW_ACCEPTED:
-        (void)sqlite3_bind_int64(statements->accepted, 1, row->number);
-        (void)sqlite3_bind_int64(statements->accepted, 2, row->key);
-        bind_blob(statements->accepted, 3, row->client.bytes, row->client.size);
-        (void)sqlite3_bind_text(statements->accepted, 4, row->job_id, -1, SQLITE_STATIC);
-        bind_blob(statements->accepted, 5, row->manifest_hash.bytes, SHA256_SIZE);
-        if (row->fetchable) {
-            bind_blob(statements->accepted, 6, row->fetch_hash.bytes, SHA256_SIZE);
-        }
-        (void)sqlite3_bind_int64(statements->accepted, 7, row->unix_ms);
-        return run(statements->accepted);
-    case ROW_FINISHED:
-        (void)sqlite3_bind_int64(statements->finished, 1, row->number);
-        (void)sqlite3_bind_text(statements->finished, 2, (const char *)row->bytes, (int)row->size,
-                                SQLITE_STATIC);
-        bind_blob(statements->finished, 3, row->signature, ED25519_SIGNATURE_SIZE);
-        if (row->has_summary) {
-            bind_blob(statements->finished, 4, row->summary, ED25519_SIGNATURE_SIZE);
-        }
-        return run(statements->finished);
-    case ROW_TABLE:
-        bind_blob(statements->table, 1, row->bytes, row->size);
-        return run(statements->table);
-    }
-    return false;
-}
-
-static void free_rows(struct row *row) {
-    while (row != NULL) {
-        struct row *next = row->next;
-        free(row);
-        row = next;
-    }
-}
-
-static bool write_batch(struct store *store, const struct statements *statements,
-                        const struct row *row) {
-    if (!execute(store->database, "BEGIN IMMEDIATE")) {
-        return false;
-    }
-    for (; row != NULL; row = row->next) {
-        if (!write_row(statements, row)) {
-            (void)execute(store->database, "ROLLBACK");
-            return false;
-        }
-    }
-    return execute(store->database, "COMMIT");
-}
-
-static bool prepare(struct store *store, struct statements *statements) {
-    return sqlite3_prepare_v2(store->database, "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)", -1,
-                              &statements->accepted, NULL) == SQLITE_OK &&
-           sqlite3_prepare_v2(store->database, "INSERT INTO receipts VALUES (?, ?, ?, ?)", -1,
-                              &statements->finished, NULL) == SQLITE_OK &&
-           sqlite3_prepare_v2(store->database,
-                              "INSERT OR REPLACE INTO blobs VALUES ('routing_table', ?)", -1,
-                              &statements->table, NULL) == SQLITE_OK;
-}
-
-/* Waits until there is something to write or it is time to stop; then takes all of it, after a
- * pause in which more may come. */
-static struct row *take_batch(struct store *store, bool *ret_stopping) {
-    (void)pthread_mutex_lock(&store->mutex);
-    while (store->first == NULL && !store->stopping) {
-        (void)pthread_cond_wait(&store->wake, &store->mutex);
-    }
-    if (!store->stopping) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += STORE_BATCH_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        while (!store->stopping &&
-               pthread_cond_timedwait(&store->wake, &store->mutex, &until) == 0) {
-        }
-    }
-    struct row *batch = store->first;
-    store->writing = batch;
-    store->first = NULL;
-    store->last = NULL;
-    store->pending = 0;
-    *ret_stopping = store->stopping;
-    (void)pthread_mutex_unlock(&store->mutex);
-    return batch;
-}
-
-static void *write_rows(void *context) {
-    struct store *store = context;
-    struct statements statements = {NULL, NULL, NULL};
-    bool ready = prepare(store, &statements);
-    bool stopping = false;
-    while (!stopping) {
-        struct row *batch = take_batch(store, &stopping);
-        bool written = ready && write_batch(store, &statements, batch);
-        if (!written) {
-            daemon_log(LOG_LEVEL_ERROR,
-                       "Database: %s. Jobs are refused until plasmd is restarted; free disk space "
-                       "or check the state directory",
-                       sqlite3_errmsg(store->database));
-        }
-        (void)pthread_mutex_lock(&store->mutex);
-        store->writing = NULL;
-        store->broken = store->broken || !written;
-        (void)pthread_mutex_unlock(&store->mutex);
-        free_rows(batch);
-    }
-    (void)sqlite3_finalize(statements.accepted);
-    (void)sqlite3_finalize(statements.finished);
-    (void)sqlite3_finalize(statements.table);
-    return NULL;
-}
-
-static void store_free(struct store *store) {
-    (void)sqlite3_finalize(store->find);
-    (void)sqlite3_close(store->reader);
-    (void)sqlite3_close(store->database);
-    free(store->recent.newer.keys);
-    free(store->recent.older.keys);
-    free(store);
+static void remember(struct store *store, int64_t key) {
+    recent_add(&store->recent, key, clock_ms(CLOCK_BOOTTIME), STORE_RECENT_S * INT64_C(1000));
 }
 
 /* Numbers go on where they ended, and what was accepted lately is known. */
 static bool load_recent(struct store *store) {
+    int64_t last;
+    if (!store_integer(store->reader,
+                       "SELECT max(coalesce((SELECT max(number) FROM jobs), 0), "
+                       "coalesce((SELECT value FROM blobs WHERE name = 'settled'), 0))",
+                       &last)) {
+        return false;
+    }
+    store->next_number = last + 1;
+    store->opened_ms = clock_ms(CLOCK_REALTIME);
     sqlite3_stmt *statement = NULL;
-    store->next_number = 1;
-    bool good = sqlite3_prepare_v2(store->reader, "SELECT max(number) FROM jobs", -1, &statement,
-                                   NULL) == SQLITE_OK &&
-                sqlite3_step(statement) == SQLITE_ROW;
+    bool good = sqlite3_prepare_v2(store->reader, "SELECT key FROM jobs WHERE accepted_ms > ?", -1,
+                                   &statement, NULL) == SQLITE_OK;
     if (good) {
-        store->next_number = sqlite3_column_int64(statement, 0) + 1;
+        (void)sqlite3_bind_int64(statement, 1, store->opened_ms - STORE_RECENT_S * INT64_C(1000));
+    }
+    int step = SQLITE_DONE;
+    while (good && (step = sqlite3_step(statement)) == SQLITE_ROW) {
+        remember(store, sqlite3_column_int64(statement, 0));
     }
     (void)sqlite3_finalize(statement);
-    statement = NULL;
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    int64_t now_ms = (int64_t)now.tv_sec * 1000;
-    /* From the newest on: numbers are in the order of acceptance. */
-    good = good && sqlite3_prepare_v2(store->reader,
-                                      "SELECT key, accepted_ms FROM jobs ORDER BY number DESC", -1,
-                                      &statement, NULL) == SQLITE_OK;
-    while (good && sqlite3_step(statement) == SQLITE_ROW &&
-           sqlite3_column_int64(statement, 1) > now_ms - STORE_RECENT_S * 1000LL) {
-        recent_add(&store->recent, sqlite3_column_int64(statement, 0), now_ms);
-    }
-    (void)sqlite3_finalize(statement);
-    return good;
+    return good && step == SQLITE_DONE;
 }
 
-bool store_open(const char *path, struct store **ret_store, char *fault, size_t fault_size) {
+static bool prepare_reader(struct store *store) {
+    return sqlite3_prepare_v2(store->reader,
+                              FIND_COLUMNS "WHERE key = ? AND client = ? AND job_id = ?", -1,
+                              &store->find, NULL) == SQLITE_OK &&
+           sqlite3_prepare_v2(store->reader,
+                              FIND_COLUMNS "WHERE expires_s = ? AND manifest_hash = ? LIMIT 1", -1,
+                              &store->find_manifest, NULL) == SQLITE_OK &&
+           load_recent(store);
+}
+
+static bool open_tail(struct store *store, char *fault, size_t fault_size) {
+    if (store_tail_open(store->path, &store->tail) != 0) {
+        snprintf(fault, fault_size,
+                 "%s.tail0, .tail1: %s: see to it that they can be written and belong to plasmd's "
+                 "user",
+                 store->path, strerror(errno));
+        return false;
+    }
+    if (!store->tail.is_reserved) {
+        daemon_log(LOG_LEVEL_WARNING,
+                   "Database: no disk space can be reserved beside it: when the disk is full, jobs "
+                   "that run may lose their receipts");
+    }
+    return true;
+}
+
+static bool start_writer(struct store *store) {
+    pthread_condattr_t attributes;
+    (void)pthread_mutex_init(&store->mutex, NULL);
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&store->wake, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+    store->has_thread = pthread_create(&store->thread, NULL, store_write, store) == 0;
+    return store->has_thread;
+}
+
+static void store_free(struct store *store) {
+    (void)sqlite3_finalize(store->find);
+    (void)sqlite3_finalize(store->find_manifest);
+    (void)sqlite3_close(store->reader);
+    (void)sqlite3_close(store->database);
+    store_tail_close(&store->tail);
+    recent_done(&store->recent);
+    store_free_rows(store->writing);
+    store_free_rows(store->first);
+    free(store);
+}
+
+bool store_open(const char *path, const struct store_settings *settings, struct store **ret_store,
+                char *fault, size_t fault_size) {
     struct store *store = calloc(1, sizeof(*store));
     ENSURE(store != NULL);
-    bool opened = open_database(path, &store->database, fault, fault_size) &&
-                  migrate(store->database, fault, fault_size) &&
-                  open_database(path, &store->reader, fault, fault_size);
-    if (opened &&
-        sqlite3_prepare_v2(
-            store->reader,
-            "SELECT manifest_hash, receipt, signature, summary, fetch_hash, number FROM jobs LEFT "
-            "JOIN receipts USING (number) WHERE key = ? AND client = ? AND job_id = ?",
-            -1, &store->find, NULL) != SQLITE_OK) {
-        snprintf(fault, fault_size, "%s", sqlite3_errmsg(store->reader));
+    store->settings = *settings;
+    store->tail.fds[0] = -1;
+    store->tail.fds[1] = -1;
+    snprintf(store->path, sizeof(store->path), "%s", path);
+    bool opened = store_connect(path, true, &store->database, fault, fault_size) &&
+                  store_prepare(store->database, path, fault, fault_size) &&
+                  open_tail(store, fault, fault_size) && store_recover(store, fault, fault_size) &&
+                  store_connect(path, false, &store->reader, fault, fault_size);
+    if (opened && !prepare_reader(store)) {
+        store_fault(store->reader, path, fault, fault_size);
         opened = false;
     }
-    if (opened && !load_recent(store)) {
-        snprintf(fault, fault_size, "%s", sqlite3_errmsg(store->reader));
+    if (opened && !start_writer(store)) {
+        snprintf(fault, fault_size, "%s: no thread can be started for it", path);
         opened = false;
-    }
-    if (opened) {
-        (void)pthread_mutex_init(&store->mutex, NULL);
-        (void)pthread_cond_init(&store->wake, NULL);
-        opened = pthread_create(&store->thread, NULL, write_rows, store) == 0;
     }
     if (!opened) {
         store_free(store);
@@ -413,167 +154,307 @@ void store_close(struct store *store) {
     store_free(store);
 }
 
+static struct bytes row_record(const struct row *row) {
+    return bytes_of(row, offsetof(struct row, bytes) + (size_t)row->size);
+}
+
+/* Makes the row survive us. A receipt goes without its output where that has no room any more. */
+static int keep_row(struct store *store, struct row *row) {
+    int error = store_tail_append(&store->tail, row_record(row));
+    if (error != 0 && row->kind == ROW_FINISHED && row->size > row->finished.receipt_size) {
+        row->size = row->finished.receipt_size;
+        row->finished.output_kept = false;
+        error = store_tail_append(&store->tail, row_record(row));
+    }
+    return error;
+}
+
+static void queue_row(struct store *store, struct row *row) {
+    if (store->first == NULL) {
+        store->first = row;
+        (void)pthread_cond_signal(&store->wake);
+    } else {
+        store->last->next = row;
+    }
+    store->last = row;
+    store->pending++;
+}
+
+/* Takes the row, or frees it. */
 static int put_row(struct store *store, struct row *row) {
     if (row == NULL) {
         return PLASM_NO_MEMORY;
     }
+    int error = 0;
+    bool ends = row->kind == ROW_FINISHED;
     (void)pthread_mutex_lock(&store->mutex);
-    bool full = store->broken || store->pending >= STORE_PENDING_MAX;
-    if (!full) {
-        bool first = store->first == NULL;
-        if (first) {
-            store->first = row;
-        } else {
-            store->last->next = row;
-        }
-        store->last = row;
-        store->pending++;
-        if (first) {
-            (void)pthread_cond_signal(&store->wake);
-        }
+    if (store->pending >= STORE_PENDING_MAX || (store->failing && !ends)) {
+        error = PLASM_LIMIT;
+    } else if (row->kind != ROW_TABLE) {
+        error = keep_row(store, row);
+    }
+    if (error == 0) {
+        queue_row(store, row);
     }
     (void)pthread_mutex_unlock(&store->mutex);
-    if (full) {
+    if (error != 0) {
         free(row);
-        return PLASM_LIMIT;
     }
-    return 0;
+    return error;
 }
 
-static struct row *new_row(enum row_kind kind, struct bytes bytes) {
-    struct row *row = calloc(1, sizeof(*row) + bytes.size);
+static struct row *new_row(enum row_kind kind, struct bytes bytes, struct bytes more) {
+    struct row *row = calloc(1, sizeof(*row) + bytes.size + more.size);
     if (row != NULL) {
         row->kind = kind;
-        row->size = bytes.size;
+        row->size = bytes.size + more.size;
         if (bytes.size > 0) {
             memcpy(row->bytes, bytes.data, bytes.size);
+        }
+        if (more.size > 0) {
+            memcpy(row->bytes + bytes.size, more.data, more.size);
         }
     }
     return row;
 }
 
-int store_accepted(struct store *store, const struct peer_id *client, const char *job_id,
-                   const struct sha256_digest *manifest_hash,
-                   const struct sha256_digest *fetch_hash, int64_t unix_ms, int64_t *ret_number) {
-    struct row *row = new_row(ROW_ACCEPTED, bytes_of(NULL, 0));
+/* Where a client is, as the limits on connections see it: an IPv4 address or an IPv6 /56; that of
+ * the relay for one that came through it. "" where it has none. */
+static void format_prefix(const struct multiaddr *remote, char room[STORE_PREFIX_SIZE]) {
+    struct multiaddr_part part;
+    room[0] = '\0';
+    if (remote == NULL) {
+        return;
+    }
+    struct cursor cursor = cursor_of(multiaddr_bytes(remote));
+    bool named = multiaddr_next(&cursor, &part);
+    struct netaddr address = {.family = NETADDR_NONE};
+    if (named && part.code == MULTIADDR_IP4) {
+        address.family = NETADDR_IP4;
+        memcpy(address.ip, part.value.data, 4);
+    } else if (named && part.code == MULTIADDR_IP6) {
+        address.family = NETADDR_IP6;
+        memcpy(address.ip, part.value.data, PREFIX_IP6_BYTES);
+    } else {
+        return;
+    }
+    char text[NETADDR_TEXT_MAX];
+    netaddr_format_ip(&address, text);
+    snprintf(room, STORE_PREFIX_SIZE, "%.42s%s", text, address.family == NETADDR_IP6 ? "/56" : "");
+}
+
+int store_accepted(struct store *store, const struct store_acceptance *acceptance,
+                   int64_t *ret_number) {
+    const struct manifest *manifest = acceptance->manifest;
+    struct row *row = new_row(ROW_ACCEPTED, bytes_of(NULL, 0), bytes_of(NULL, 0));
     int64_t number = store->next_number;
-    int64_t key = key_of(client, job_id);
+    int64_t key = key_of(acceptance->client, manifest->job_id);
     if (row != NULL) {
         row->number = number;
-        row->key = key;
-        row->client = *client;
-        memcpy(row->job_id, job_id, JOB_ID_SIZE);
-        row->manifest_hash = *manifest_hash;
-        row->fetchable = fetch_hash != NULL;
-        if (fetch_hash != NULL) {
-            row->fetch_hash = *fetch_hash;
-        }
-        row->unix_ms = unix_ms;
+        row->unix_ms = acceptance->unix_ms;
+        row->accepted.key = key;
+        row->accepted.client = *acceptance->client;
+        format_prefix(acceptance->remote, row->accepted.prefix);
+        memcpy(row->accepted.job_id, manifest->job_id, JOB_ID_SIZE);
+        row->accepted.manifest_hash = acceptance->manifest_hash;
+        row->accepted.module_hash = manifest->module_hash;
+        row->accepted.fetch_hash = manifest->fetch_hash;
+        row->accepted.fetchable = manifest->fetchable;
+        row->accepted.expires_s = manifest->expires_s;
+        row->accepted.bytes_in = acceptance->bytes_in;
+        row->accepted.price = acceptance->price;
     }
     int error = put_row(store, row);
     if (error == 0) {
         store->next_number++;
-        recent_add(&store->recent, key, unix_ms);
+        remember(store, key);
         *ret_number = number;
     }
     return error;
 }
 
-int store_finished(struct store *store, int64_t number, struct bytes receipt,
-                   const uint8_t signature[ED25519_SIGNATURE_SIZE], const uint8_t *summary) {
-    struct row *row = new_row(ROW_FINISHED, receipt);
+/* The price of what ran, by started seconds; what was our own fault is free. */
+static uint64_t cost_of(const struct receipt *receipt, uint64_t price) {
+    uint64_t seconds = receipt->wall_time_us / 1000000 + (receipt->wall_time_us % 1000000 != 0);
+    return receipt->status == JOB_STATUS_FAILED ? 0 : price * seconds;
+}
+
+int store_finished(struct store *store, const struct store_conclusion *conclusion) {
+    const struct receipt *receipt = conclusion->receipt;
+    bool kept = conclusion->output_kept && store->settings.outputs_hours > 0;
+    struct row *row = new_row(ROW_FINISHED, conclusion->receipt_json,
+                              kept ? conclusion->output : bytes_of(NULL, 0));
     if (row != NULL) {
-        row->number = number;
-        memcpy(row->signature, signature, ED25519_SIGNATURE_SIZE);
-        row->has_summary = summary != NULL;
-        if (summary != NULL) {
-            memcpy(row->summary, summary, ED25519_SIGNATURE_SIZE);
+        row->number = conclusion->number;
+        row->unix_ms = conclusion->unix_ms;
+        memcpy(row->finished.signature, conclusion->signature, ED25519_SIGNATURE_SIZE);
+        row->finished.has_summary = conclusion->summary != NULL;
+        if (conclusion->summary != NULL) {
+            memcpy(row->finished.summary, conclusion->summary, ED25519_SIGNATURE_SIZE);
         }
+        row->finished.output_kept = kept;
+        row->finished.status = receipt->status;
+        row->finished.exit_code = receipt->exit_code;
+        row->finished.started_ms = (int64_t)receipt->started_ms;
+        row->finished.wall_us = receipt->wall_time_us;
+        row->finished.fuel = receipt->fuel;
+        row->finished.bytes_out = conclusion->bytes_out;
+        row->finished.cost = cost_of(receipt, conclusion->price);
+        row->finished.receipt_size = conclusion->receipt_json.size;
     }
     return put_row(store, row);
 }
 
 void store_put_table(struct store *store, struct bytes table) {
-    if (put_row(store, new_row(ROW_TABLE, table)) != 0) {
+    if (put_row(store, new_row(ROW_TABLE, table, bytes_of(NULL, 0))) != 0) {
         daemon_log(LOG_LEVEL_WARNING, "The routing table is not saved");
     }
 }
 
-static bool column_digest(sqlite3_stmt *statement, int column, struct sha256_digest *digest) {
-    if (sqlite3_column_bytes(statement, column) != SHA256_SIZE) {
+/* Whom a search is for: a client's job, or a manifest. */
+struct search {
+    const struct peer_id *client; /* NULL: by the manifest */
+    const char *job_id;
+    const struct sha256_digest *manifest_hash;
+    int64_t expires_s;
+};
+
+static bool row_is_it(const struct row *row, const struct search *search) {
+    if (row->kind != ROW_ACCEPTED) {
         return false;
     }
-    memcpy(digest->bytes, sqlite3_column_blob(statement, column), SHA256_SIZE);
-    return true;
+    if (search->client == NULL) {
+        return row->accepted.fetchable &&
+               sha256_equal(&row->accepted.manifest_hash, search->manifest_hash);
+    }
+    return peer_id_equal(&row->accepted.client, search->client) &&
+           strcmp(row->accepted.job_id, search->job_id) == 0;
+}
+
+static uint8_t *copy(const void *bytes, size_t size) {
+    uint8_t *copied = size > 0 ? malloc(size) : NULL;
+    if (copied != NULL) {
+        memcpy(copied, bytes, size);
+    }
+    return copied;
+}
+
+static void take_output(struct store_job *job, bool kept, const void *bytes, size_t size) {
+    free(job->output);
+    job->output = copy(bytes, size);
+    job->output_size = job->output != NULL ? size : 0;
+    job->output_kept = kept && job->output_size == size;
 }
 
 /* Rows not committed yet count, too: newest last. */
-static void look_through(const struct row *row, const struct peer_id *client, const char *job_id,
-                         struct store_job *job, int64_t *number) {
+static void look_through(const struct row *row, const struct search *search, struct store_job *job,
+                         int64_t *number) {
     for (; row != NULL; row = row->next) {
-        if (row->kind == ROW_ACCEPTED && peer_id_equal(&row->client, client) &&
-            strcmp(row->job_id, job_id) == 0) {
+        if (row_is_it(row, search)) {
             *number = row->number;
-            job->manifest_hash = row->manifest_hash;
-            job->fetchable = row->fetchable;
-            job->fetch_hash = row->fetch_hash;
+            job->manifest_hash = row->accepted.manifest_hash;
         } else if (row->kind == ROW_FINISHED && row->number == *number) {
+            size_t receipt_size = (size_t)row->finished.receipt_size;
             free(job->receipt);
-            job->receipt = strndup((const char *)row->bytes, row->size);
+            job->receipt = strndup((const char *)row->bytes, receipt_size);
             job->finished = job->receipt != NULL;
-            memcpy(job->signature, row->signature, ED25519_SIGNATURE_SIZE);
-            job->has_summary = row->has_summary;
-            memcpy(job->summary, row->summary, ED25519_SIGNATURE_SIZE);
+            memcpy(job->signature, row->finished.signature, ED25519_SIGNATURE_SIZE);
+            job->has_summary = row->finished.has_summary;
+            memcpy(job->summary, row->finished.summary, ED25519_SIGNATURE_SIZE);
+            take_output(job, row->finished.output_kept, row->bytes + receipt_size,
+                        (size_t)row->size - receipt_size);
         }
     }
 }
 
-static bool find_committed(struct store *store, const struct peer_id *client, const char *job_id,
-                           struct store_job *job, int64_t *number) {
-    (void)sqlite3_bind_int64(store->find, 1, key_of(client, job_id));
-    bind_blob(store->find, 2, client->bytes, client->size);
-    (void)sqlite3_bind_text(store->find, 3, job_id, -1, SQLITE_STATIC);
-    bool found = sqlite3_step(store->find) == SQLITE_ROW &&
-                 column_digest(store->find, 0, &job->manifest_hash);
-    const char *receipt = found ? (const char *)sqlite3_column_text(store->find, 1) : NULL;
-    if (receipt != NULL && sqlite3_column_bytes(store->find, 2) == ED25519_SIGNATURE_SIZE) {
-        job->receipt = strdup(receipt);
-        job->finished = job->receipt != NULL;
-        memcpy(job->signature, sqlite3_column_blob(store->find, 2), ED25519_SIGNATURE_SIZE);
-        job->has_summary = sqlite3_column_bytes(store->find, 3) == ED25519_SIGNATURE_SIZE;
-        if (job->has_summary) {
-            memcpy(job->summary, sqlite3_column_blob(store->find, 3), ED25519_SIGNATURE_SIZE);
-        }
+static void read_row(sqlite3_stmt *statement, struct store_job *job) {
+    memcpy(job->manifest_hash.bytes, sqlite3_column_blob(statement, 0), SHA256_SIZE);
+    const char *receipt = (const char *)sqlite3_column_text(statement, 1);
+    if (receipt == NULL || sqlite3_column_bytes(statement, 2) != ED25519_SIGNATURE_SIZE) {
+        return;
     }
-    job->fetchable = found && column_digest(store->find, 4, &job->fetch_hash);
-    *number = found ? sqlite3_column_int64(store->find, 5) : 0;
-    (void)sqlite3_reset(store->find);
-    return found;
+    job->receipt = strdup(receipt);
+    job->finished = job->receipt != NULL;
+    memcpy(job->signature, sqlite3_column_blob(statement, 2), ED25519_SIGNATURE_SIZE);
+    job->has_summary = sqlite3_column_bytes(statement, 3) == ED25519_SIGNATURE_SIZE;
+    if (job->has_summary) {
+        memcpy(job->summary, sqlite3_column_blob(statement, 3), ED25519_SIGNATURE_SIZE);
+    }
+    bool silent = sqlite3_column_type(statement, 5) == SQLITE_INTEGER &&
+                  sqlite3_column_int64(statement, 5) == 0;
+    const void *output = sqlite3_column_blob(statement, 6);
+    take_output(job, silent || output != NULL, output, (size_t)sqlite3_column_bytes(statement, 6));
 }
 
-int store_find(struct store *store, const struct peer_id *client, const char *job_id,
-               bool may_be_old, struct store_job *ret_job) {
-    if (!may_be_old && !recent_may_have(&store->recent, key_of(client, job_id))) {
-        return PLASM_NOT_FOUND;
+/* 0, PLASM_NOT_FOUND, PLASM_IO. */
+static int find_committed(sqlite3_stmt *statement, struct store_job *job, int64_t *number) {
+    int step = sqlite3_step(statement);
+    int error = step == SQLITE_DONE ? PLASM_NOT_FOUND : 0;
+    if (step == SQLITE_ROW && sqlite3_column_bytes(statement, 0) == SHA256_SIZE) {
+        read_row(statement, job);
+        *number = sqlite3_column_int64(statement, 4);
+    } else if (step != SQLITE_DONE) {
+        error = PLASM_IO;
     }
+    (void)sqlite3_reset(statement);
+    (void)sqlite3_clear_bindings(statement);
+    return error;
+}
+
+/* `statement` is bound. */
+static int find(struct store *store, sqlite3_stmt *statement, const struct search *search,
+                struct store_job *ret_job) {
     struct store_job job = {.finished = false};
     int64_t number = 0; /* none has it */
     (void)pthread_mutex_lock(&store->mutex);
-    bool found = find_committed(store, client, job_id, &job, &number);
-    look_through(store->writing, client, job_id, &job, &number);
-    look_through(store->first, client, job_id, &job, &number);
+    int error = find_committed(statement, &job, &number);
+    look_through(store->writing, search, &job, &number);
+    look_through(store->first, search, &job, &number);
     (void)pthread_mutex_unlock(&store->mutex);
-    if (!found && number == 0) {
+    if (error == PLASM_IO) {
+        char fault[STORE_FAULT_SIZE];
+        store_fault(store->reader, store->path, fault, sizeof(fault));
+        daemon_log(LOG_LEVEL_ERROR, "Database: %s", fault);
+    } else {
+        error = number != 0 ? 0 : PLASM_NOT_FOUND;
+    }
+    if (error != 0) {
         store_job_done(&job);
-        return PLASM_NOT_FOUND;
+        return error;
     }
     *ret_job = job;
     return 0;
 }
 
+int store_find(struct store *store, const struct peer_id *client, const char *job_id,
+               bool may_be_old, struct store_job *ret_job) {
+    int64_t key = key_of(client, job_id);
+    /* By a clock that was set back, what is old may look new. */
+    may_be_old = may_be_old || clock_ms(CLOCK_REALTIME) < store->opened_ms;
+    if (!may_be_old && !recent_may_have(&store->recent, key)) {
+        return PLASM_NOT_FOUND;
+    }
+    struct search search = {.client = client, .job_id = job_id};
+    (void)sqlite3_bind_int64(store->find, 1, key);
+    (void)sqlite3_bind_blob(store->find, 2, client->bytes, client->size, SQLITE_STATIC);
+    (void)sqlite3_bind_text(store->find, 3, job_id, -1, SQLITE_STATIC);
+    return find(store, store->find, &search, ret_job);
+}
+
+int store_find_manifest(struct store *store, const struct sha256_digest *manifest_hash,
+                        int64_t expires_s, struct store_job *ret_job) {
+    struct search search = {.manifest_hash = manifest_hash, .expires_s = expires_s};
+    (void)sqlite3_bind_int64(store->find_manifest, 1, expires_s);
+    (void)sqlite3_bind_blob(store->find_manifest, 2, manifest_hash->bytes, SHA256_SIZE,
+                            SQLITE_STATIC);
+    return find(store, store->find_manifest, &search, ret_job);
+}
+
 void store_job_done(struct store_job *job) {
     free(job->receipt);
+    free(job->output);
     job->receipt = NULL;
+    job->output = NULL;
 }
 
 int store_get_table(struct store *store, struct buffer *out) {

@@ -292,8 +292,13 @@ static bool open_stores(struct worker *worker) {
     if (!make_store_dir(worker->config->state_dir, path)) {
         return false;
     }
-    if (!store_open(path, &worker->store, fault, sizeof(fault))) {
-        return complain(path, fault);
+    const struct config *config = worker->config;
+    const struct store_settings settings = {.receipts_days = config->receipts_days,
+                                            .size_bytes_max = config->store_bytes,
+                                            .outputs_hours = config->outputs_hours,
+                                            .outputs_bytes_max = config->outputs_bytes};
+    if (!store_open(path, &settings, &worker->store, fault, sizeof(fault))) {
+        return complain("database", fault);
     }
     snprintf(path, sizeof(path), "%s/modules", worker->config->state_dir);
     if (!modules_open(path, worker->config->module_cache_bytes, &worker->modules, fault,
