@@ -86,7 +86,8 @@ static const struct setting settings[] = {
      0,
      {NULL},
      "",
-     "path of plasm-run; empty: beside plasmd, or in ../libexec/plasm"},
+     "path of plasm-run; empty: beside plasmd, or in ../libexec/plasm; unix:PATH: the socket of "
+     "its service"},
     {"node",
      "kad_protocol",
      KIND_TEXT,

@@ -308,6 +308,9 @@ static bool open_stores(struct worker *worker) {
     return true;
 }
 
+/* A setting that names the socket of a service, not a program. */
+#define RUNNER_SERVICE_PREFIX "unix:"
+
 /* plasm-run beside plasmd, or where the package puts it. */
 static void find_runner(const struct config *config, char room[CONFIG_PATH_SIZE]) {
     char self[CONFIG_PATH_SIZE - 64];
@@ -331,12 +334,15 @@ static void find_runner(const struct config *config, char room[CONFIG_PATH_SIZE]
 static bool start_runner(struct worker *worker, char program[CONFIG_PATH_SIZE]) {
     const struct config *config = worker->config;
     find_runner(config, program);
-    if (access(program, X_OK) != 0) {
+    const size_t prefix = strlen(RUNNER_SERVICE_PREFIX);
+    const bool is_service = strncmp(program, RUNNER_SERVICE_PREFIX, prefix) == 0;
+    if (!is_service && access(program, X_OK) != 0) {
         return complain(program, "not there or not executable: set [node] runner");
     }
     struct runner_client_config runner;
     runner_client_config_default(&runner);
-    runner.program = program;
+    runner.program = is_service ? program + prefix : program;
+    runner.is_service = is_service;
     runner.runners_max = (size_t)(config->jobs_running * RUNNERS_PER_SLOT + config->runners_warm);
     runner.runners_warm = (size_t)config->runners_warm;
     runner.runner_per_job = config->isolation_per_job;

@@ -139,7 +139,19 @@ static void serve(int socket, const struct runner_message *message, int *fds) {
     send_message(socket, &exited, NULL, 0);
 }
 
-static int lying_zygote(int socket, unsigned long image_bytes) {
+static uint64_t told_image_bytes(int socket) {
+    uint8_t room[64];
+    struct bytes packet;
+    struct runner_message message;
+    if (packet_receive(socket, (struct span){room, sizeof(room)}, NULL, 0, &packet) != 0 ||
+        runner_message_decode(packet, &message) != 0 || message.type != RUNNER_MESSAGE_CONFIGURE) {
+        return EARLY_EXIT;
+    }
+    return message.configure.file_bytes_max;
+}
+
+static int lying_zygote(int socket) {
+    const uint64_t image_bytes = told_image_bytes(socket);
     struct runner_message hello = {
         .type = RUNNER_MESSAGE_HELLO,
         .hello = {.version = RUNNER_PROTOCOL_VERSION + (image_bytes == OTHER_VERSION)},
@@ -298,8 +310,8 @@ static void a_zygote_of_another_kind_is_stopped(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc == 6 && strcmp(argv[1], "--zygote") == 0) {
-        return lying_zygote((int)strtol(argv[2], NULL, 10), strtoul(argv[5], NULL, 10));
+    if (argc == 3 && strcmp(argv[1], "--zygote") == 0) {
+        return lying_zygote((int)strtol(argv[2], NULL, 10));
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lies_fail_the_job),

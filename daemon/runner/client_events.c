@@ -333,21 +333,35 @@ static void take_exited(struct runner_client *client, const struct runner_exited
     }
 }
 
+static void close_fd(int fd) {
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 /* One packet of the zygote's. True where it is an event. */
 static bool take_zygote_packet(struct runner_client *client, struct bytes packet, int fd,
                                struct runner_event *ret_event) {
     struct runner_message message;
     if (runner_message_decode(packet, &message) != 0) {
+        close_fd(fd);
         client_stop(client, "plasm-run sent what is no message");
         return false;
     }
     switch (message.type) {
     case RUNNER_MESSAGE_HELLO:
         if (message.hello.version != RUNNER_PROTOCOL_VERSION) {
+            close_fd(fd);
             client_stop(client, "plasm-run is of another version: install both from one package");
             return false;
         }
+        if (client->zygote_said_hello) {
+            close_fd(fd);
+            client_stop(client, "plasm-run said hello twice");
+            return false;
+        }
         client->zygote_said_hello = true;
+        client->zygote_pidfd = fd;
         *ret_event = (struct runner_event){
             .type = RUNNER_EVENT_STARTED,
             .started = {message.hello.walls, message.hello.landlock_abi, client->zygote_pid},
@@ -357,9 +371,11 @@ static bool take_zygote_packet(struct runner_client *client, struct bytes packet
         take_spawned(client, &message.spawned, fd);
         return false;
     case RUNNER_MESSAGE_EXITED:
+        close_fd(fd);
         take_exited(client, &message.exited);
         return false;
     default:
+        close_fd(fd);
         client_stop(client, "plasm-run sent a message out of place");
         return false;
     }

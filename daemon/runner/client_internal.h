@@ -76,7 +76,8 @@ struct runner_client {
     struct memory *memory;
     int epoll;
     int zygote_socket; /* -1: none */
-    pid_t zygote_pid;
+    pid_t zygote_pid;  /* 0: it is a service's, not our child */
+    int zygote_pidfd;  /* -1: it has not said hello */
     bool zygote_said_hello;
     bool stopping; /* the zygote is gone; STOPPED when its last process is dealt with */
     char stopped_text[CLIENT_TEXT_SIZE];

@@ -239,6 +239,9 @@ void client_warm_up(struct runner_client *client) {
 /* Its exit code, or -1 where it does not exit within a moment or was killed. */
 static int zygote_exit_code(const struct runner_client *client) {
     siginfo_t info = {.si_pid = 0};
+    if (client->zygote_pid == 0) {
+        return -1;
+    }
     int pidfd = (int)syscall(SYS_pidfd_open, client->zygote_pid, 0);
     if (pidfd < 0) {
         return -1;
@@ -267,9 +270,28 @@ void client_zygote_ended(struct runner_client *client) {
         client_stop(client, "plasm-run could not start wasmtime on this machine");
         break;
     default:
-        snprintf(text, sizeof(text), "plasm-run ended (code %d)", code);
+        if (client->zygote_pid == 0) {
+            snprintf(text, sizeof(text), "plasm-run's service ended; its log says why");
+        } else {
+            snprintf(text, sizeof(text), "plasm-run ended (code %d)", code);
+        }
         client_stop(client, text);
         break;
+    }
+}
+
+/* With the zygote all that it forked goes. A service's is not ours to wait for. */
+static void end_zygote(struct runner_client *client) {
+    if (client->zygote_pid > 0) {
+        (void)kill(client->zygote_pid, SIGKILL);
+        while (waitpid(client->zygote_pid, NULL, 0) < 0 && errno == EINTR) {
+        }
+        client->zygote_pid = 0;
+    }
+    if (client->zygote_pidfd >= 0) {
+        (void)syscall(SYS_pidfd_send_signal, client->zygote_pidfd, SIGKILL, NULL, 0);
+        close(client->zygote_pidfd);
+        client->zygote_pidfd = -1;
     }
 }
 
@@ -281,11 +303,7 @@ void client_stop(struct runner_client *client, const char *text) {
     client->zygote_socket = -1;
     client->stopping = true;
     snprintf(client->stopped_text, sizeof(client->stopped_text), "%s", text);
-    /* With the zygote all that it forked goes. */
-    (void)kill(client->zygote_pid, SIGKILL);
-    while (waitpid(client->zygote_pid, NULL, 0) < 0 && errno == EINTR) {
-    }
-    client->zygote_pid = 0;
+    end_zygote(client);
     for (size_t i = 0; i < client->slot_count; i++) {
         struct process *process = &client->processes[i];
         if (process->state == PROCESS_FREE) {

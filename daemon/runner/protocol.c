@@ -182,6 +182,11 @@ static void finished_decode(struct cursor *cursor, struct runner_finished *finis
 
 static void body_decode(struct cursor *cursor, struct runner_message *message) {
     switch (message->type) {
+    case RUNNER_MESSAGE_CONFIGURE:
+        message->configure.data_bytes_max = cursor_u64(cursor);
+        message->configure.compile_data_bytes_max = cursor_u64(cursor);
+        message->configure.file_bytes_max = cursor_u64(cursor);
+        return;
     case RUNNER_MESSAGE_HELLO:
         message->hello.version = cursor_u32(cursor);
         message->hello.walls = cursor_u32(cursor);
@@ -285,6 +290,11 @@ static void compile_encode(const struct runner_compile_message *compile, struct 
 
 static void body_encode(const struct runner_message *message, struct writer *writer) {
     switch (message->type) {
+    case RUNNER_MESSAGE_CONFIGURE:
+        writer_u64(writer, message->configure.data_bytes_max);
+        writer_u64(writer, message->configure.compile_data_bytes_max);
+        writer_u64(writer, message->configure.file_bytes_max);
+        break;
     case RUNNER_MESSAGE_HELLO:
         writer_u32(writer, message->hello.version);
         writer_u32(writer, message->hello.walls);

@@ -25,7 +25,7 @@
 #include "util/cursor.h"
 
 /* Grows with every change of a message. */
-#define RUNNER_PROTOCOL_VERSION 1
+#define RUNNER_PROTOCOL_VERSION 2
 
 /* Bounds, in bytes. */
 #define RUNNER_SEED_SIZE          32
@@ -139,6 +139,7 @@ enum runner_message_type {
     RUNNER_MESSAGE_EXITED = 4,
     RUNNER_MESSAGE_COMPILE = 5,
     RUNNER_MESSAGE_COMPILED = 6,
+    RUNNER_MESSAGE_CONFIGURE = 7,
     RUNNER_MESSAGE_LOAD = 8,
     RUNNER_MESSAGE_JOB = 9,
     RUNNER_MESSAGE_CANCEL = 10,
@@ -146,6 +147,14 @@ enum runner_message_type {
     RUNNER_MESSAGE_FINISHED = 12,
 };
 
+/* The first message, to the zygote: what it may use before it locks itself in. */
+struct runner_configure {
+    uint64_t data_bytes_max; /* RLIMIT_DATA of a runner */
+    uint64_t compile_data_bytes_max;
+    uint64_t file_bytes_max; /* RLIMIT_FSIZE while compiling and loading */
+};
+
+/* Comes with a pidfd of the zygote's own. */
 struct runner_hello {
     uint32_t version; /* RUNNER_PROTOCOL_VERSION; another one is another build */
     uint32_t walls;
@@ -225,6 +234,7 @@ struct runner_finished {
 struct runner_message {
     enum runner_message_type type;
     union {
+        struct runner_configure configure;
         struct runner_hello hello;
         struct runner_spawn spawn;
         struct runner_spawned spawned;

@@ -48,6 +48,7 @@ static const struct runner_message examples[] = {
      .finished = {9,
                   {RUNNER_STATUS_TRAP, -1, 0, 1, {(const uint8_t *)"unreachable", 11}},
                   {(const uint8_t *)"\1\0\0\0\1a\2\0\0\0\1b", 12}}},
+    {.type = RUNNER_MESSAGE_CONFIGURE, .configure = {1, UINT64_MAX, 3}},
 };
 
 /* Encoding what was decoded gives the same bytes. */

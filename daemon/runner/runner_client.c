@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "runner/client_internal.h"
@@ -94,6 +95,7 @@ int runner_client_new(const struct runner_client_config *config, struct memory *
     client->config = *config;
     client->memory = memory;
     client->zygote_socket = -1;
+    client->zygote_pidfd = -1;
     list_init(&client->free);
     list_init(&client->warm);
     list_init(&client->idle);
@@ -137,20 +139,10 @@ void runner_client_free(struct runner_client *client) {
 /* Without environment, signals as at the beginning, and one descriptor. */
 static int spawn_program(struct runner_client *client, int socket, pid_t *ret_pid) {
     const struct runner_client_config *config = &client->config;
-    char data_bytes[24];
-    char compile_bytes[24];
-    char file_bytes[24];
-    snprintf(data_bytes, sizeof(data_bytes), "%llu",
-             (unsigned long long)(config->memory_bytes_max + RUNNER_OWN_BYTES +
-                                  config->compile.image_bytes_max));
-    snprintf(compile_bytes, sizeof(compile_bytes), "%llu",
-             (unsigned long long)config->compile.memory_bytes_max);
-    snprintf(file_bytes, sizeof(file_bytes), "%llu",
-             (unsigned long long)config->compile.image_bytes_max);
     char name[] = "plasm-run";
     char option[] = "--zygote";
     char fd[] = ZYGOTE_FD_TEXT;
-    char *arguments[] = {name, option, fd, data_bytes, compile_bytes, file_bytes, NULL};
+    char *arguments[] = {name, option, fd, NULL};
     char *environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -179,25 +171,69 @@ static int spawn_program(struct runner_client *client, int socket, pid_t *ret_pi
     return error == 0 ? 0 : PLASM_IO;
 }
 
-int runner_client_start(struct runner_client *client) {
-    if (client->zygote_socket >= 0 || client->stopping) {
-        return PLASM_STATE;
-    }
+static int start_program(struct runner_client *client, int *ret_socket) {
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         return PLASM_IO;
     }
-    struct epoll_event event = {.events = EPOLLIN, .data.u32 = 0};
     int error = spawn_program(client, pair[1], &client->zygote_pid);
     close(pair[1]);
     if (error != 0) {
         close(pair[0]);
         return error;
     }
-    client->zygote_socket = pair[0];
+    *ret_socket = pair[0];
+    return 0;
+}
+
+/* The service's socket starts a plasm-run for this connection. */
+static int start_service(const struct runner_client *client, int *ret_socket) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(client->config.program) >= sizeof(address.sun_path)) {
+        return PLASM_INVALID;
+    }
+    memcpy(address.sun_path, client->config.program, strlen(client->config.program));
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return PLASM_IO;
+    }
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) != 0) {
+        close(fd);
+        return PLASM_IO;
+    }
+    *ret_socket = fd;
+    return 0;
+}
+
+static int send_limits(const struct runner_client *client) {
+    const struct runner_client_config *config = &client->config;
+    const struct runner_message message = {
+        .type = RUNNER_MESSAGE_CONFIGURE,
+        .configure = {.data_bytes_max = config->memory_bytes_max + RUNNER_OWN_BYTES +
+                                        config->compile.image_bytes_max,
+                      .compile_data_bytes_max = config->compile.memory_bytes_max,
+                      .file_bytes_max = config->compile.image_bytes_max}};
+    uint8_t room[64];
+    size_t size;
+    ENSURE(runner_message_encode(&message, (struct span){room, sizeof(room)}, &size) == 0);
+    return packet_send(client->zygote_socket, bytes_of(room, size), NULL, 0);
+}
+
+int runner_client_start(struct runner_client *client) {
+    if (client->zygote_socket >= 0 || client->stopping) {
+        return PLASM_STATE;
+    }
+    int socket;
+    int error =
+        client->config.is_service ? start_service(client, &socket) : start_program(client, &socket);
+    if (error != 0) {
+        return error;
+    }
+    struct epoll_event event = {.events = EPOLLIN, .data.u32 = 0};
+    client->zygote_socket = socket;
     client->zygote_said_hello = false;
-    if (fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0 ||
-        epoll_ctl(client->epoll, EPOLL_CTL_ADD, pair[0], &event) != 0) {
+    if (send_limits(client) != 0 || fcntl(socket, F_SETFL, O_NONBLOCK) != 0 ||
+        epoll_ctl(client->epoll, EPOLL_CTL_ADD, socket, &event) != 0) {
         client_stop(client, "");
         client->stopping = false;
         return PLASM_IO;

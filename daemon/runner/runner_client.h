@@ -35,7 +35,10 @@ struct runner_compile;
 
 /* Zeroed fields are not defaults: begin with runner_client_config_default. */
 struct runner_client_config {
-    const char *program;       /* path of plasm-run; borrowed for the client's life */
+    /* Path of plasm-run; or where `is_service`, of the SOCK_SEQPACKET socket at which a service
+     * starts one for each connection. Borrowed for the client's life. */
+    const char *program;
+    bool is_service;
     size_t runners_max;        /* processes that serve or wait, without compiling ones */
     size_t runners_warm;       /* kept forked and waiting for their first module */
     bool runner_per_job;       /* a process a job (isolation = job): none is kept */

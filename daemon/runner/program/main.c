@@ -1,5 +1,6 @@
 /* plasm-run: the process that runs strangers' code. What it is told comes from plasmd alone. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,11 +12,11 @@
 #define EXIT_USAGE 64
 
 static const char usage[] =
-    "usage: plasm-run --zygote FD DATA_BYTES COMPILE_DATA_BYTES FILE_BYTES\n"
+    "usage: plasm-run --zygote FD\n"
     "       plasm-run --compile plain|metered [MODULE_BYTES MEMORY_BYTES CPU_S IMAGE_BYTES]\n"
     "       plasm-run --version\n"
     "\n"
-    "Started by plasmd. --compile reads a module from standard input and writes the compiled "
+    "Started by plasmd, or by systemd for it. --compile reads a module from standard input and writes the compiled "
     "image\n"
     "to standard output; it exits with 10 (not valid), 11 (not supported), 12 (over a limit), 13\n"
     "(failed) and one line on standard error.\n";
@@ -31,21 +32,13 @@ static bool parse_number(const char *text, uint64_t *ret_value) {
     return true;
 }
 
-static int run_zygote(char **arguments) {
-    uint64_t values[4];
-    for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
-        if (!parse_number(arguments[i], &values[i])) {
-            return EXIT_USAGE;
-        }
+static int run_zygote(const char *socket) {
+    uint64_t number;
+    if (!parse_number(socket, &number) || number > INT_MAX) {
+        return EXIT_USAGE;
     }
-    const struct zygote_options options = {
-        .socket = (int)values[0],
-        .data_bytes_max = values[1],
-        .compile_data_bytes_max = values[2],
-        .file_bytes_max = values[3],
-    };
     sandbox_forget_environment(environ);
-    return zygote_main(&options);
+    return zygote_main((int)number);
 }
 
 static int run_compile(int count, char **arguments) {
@@ -70,8 +63,8 @@ static int run_compile(int count, char **arguments) {
 
 int main(int argc, char **argv) {
     int result = EXIT_USAGE;
-    if (argc == 6 && strcmp(argv[1], "--zygote") == 0) {
-        result = run_zygote(argv + 2);
+    if (argc == 3 && strcmp(argv[1], "--zygote") == 0) {
+        result = run_zygote(argv[2]);
     } else if ((argc == 3 || argc == 7) && strcmp(argv[1], "--compile") == 0) {
         result = run_compile(argc - 2, argv + 2);
     } else if (argc == 2 && strcmp(argv[1], "--version") == 0) {

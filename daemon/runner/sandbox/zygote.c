@@ -27,7 +27,8 @@ struct child {
 };
 
 struct zygote {
-    const struct zygote_options *options;
+    int socket;
+    struct runner_configure limits;
     struct job_host host;
     struct child children[ZYGOTE_CHILDREN_MAX];
     size_t child_count;
@@ -38,7 +39,7 @@ static void send_message(const struct zygote *zygote, const struct runner_messag
     uint8_t room[64];
     size_t size;
     ENSURE(runner_message_encode(message, (struct span){room, sizeof(room)}, &size) == 0);
-    if (packet_send(zygote->options->socket, bytes_of(room, size), fds, fd_count) != 0) {
+    if (packet_send(zygote->socket, bytes_of(room, size), fds, fd_count) != 0) {
         _exit(EXIT_SUCCESS); /* plasmd is gone */
     }
 }
@@ -93,7 +94,7 @@ static void on_child(int signal) {
 static void enter_child(const struct zygote *zygote, pid_t parent) {
     block_child_signal(SIG_UNBLOCK);
     ENSURE(sandbox_enter_runner(parent) == 0);
-    close(zygote->options->socket);
+    close(zygote->socket);
 }
 
 /* Forks, and tells plasmd. True in the child. */
@@ -134,7 +135,7 @@ static void receive(struct zygote *zygote) {
     int fds[PACKET_FDS_MAX];
     struct bytes packet;
     struct runner_message message;
-    int error = packet_receive(zygote->options->socket, (struct span){room, sizeof(room)}, fds,
+    int error = packet_receive(zygote->socket, (struct span){room, sizeof(room)}, fds,
                                ARRAY_SIZE(fds), &packet);
     if (error != 0) {
         _exit(EXIT_SUCCESS); /* plasmd is gone, and with this process all runners go */
@@ -143,7 +144,7 @@ static void receive(struct zygote *zygote) {
     if (message.type == RUNNER_MESSAGE_SPAWN) {
         ENSURE(fds[0] >= 0);
         if (fork_child(zygote, message.spawn.token)) {
-            runner_serve(&zygote->host, fds[0], zygote->options->data_bytes_max);
+            runner_serve(&zygote->host, fds[0], zygote->limits.data_bytes_max);
         }
     } else {
         ENSURE(message.type == RUNNER_MESSAGE_COMPILE && fds[2] >= 0);
@@ -157,7 +158,7 @@ static void receive(struct zygote *zygote) {
 _Noreturn static void serve(struct zygote *zygote) {
     sigset_t waiting;
     sigemptyset(&waiting);
-    struct pollfd watched = {.fd = zygote->options->socket, .events = POLLIN};
+    struct pollfd watched = {.fd = zygote->socket, .events = POLLIN};
     while (true) {
         int ready = ppoll(&watched, 1, NULL, &waiting);
         ENSURE(ready >= 0 || errno == EINTR);
@@ -177,14 +178,28 @@ static void ignore_signals(void) {
     }
 }
 
-static int enter_sandbox(const struct zygote_options *options, struct sandbox_walls *ret_walls) {
-    const uint64_t runner = options->data_bytes_max;
-    const uint64_t compile = options->compile_data_bytes_max;
+/* Waits for the first message: nothing else is taken before it. */
+static int take_limits(struct zygote *zygote) {
+    uint8_t room[64];
+    struct bytes packet;
+    struct runner_message message;
+    int error = packet_receive(zygote->socket, (struct span){room, sizeof(room)}, NULL, 0, &packet);
+    error = error != 0 ? error : runner_message_decode(packet, &message);
+    if (error != 0 || message.type != RUNNER_MESSAGE_CONFIGURE) {
+        return PLASM_MALFORMED;
+    }
+    zygote->limits = message.configure;
+    return 0;
+}
+
+static int enter_sandbox(const struct zygote *zygote, struct sandbox_walls *ret_walls) {
+    const uint64_t runner = zygote->limits.data_bytes_max;
+    const uint64_t compile = zygote->limits.compile_data_bytes_max;
     const struct sandbox_options sandbox = {
-        .keep = &options->socket,
+        .keep = &zygote->socket,
         .keep_count = 1,
         .data_bytes_max = runner > compile ? runner : compile,
-        .file_bytes_max = options->file_bytes_max,
+        .file_bytes_max = zygote->limits.file_bytes_max,
     };
     return sandbox_enter(&sandbox, ret_walls);
 }
@@ -197,13 +212,28 @@ static int prepare_seccomp(void) {
     return error != 0 ? error : seccomp_enter(SECCOMP_ROLE_ZYGOTE);
 }
 
-int zygote_main(const struct zygote_options *options) {
+/* Whoever started us by a service cannot know our number: this handle ends us all the same. */
+static void say_hello(const struct zygote *zygote, const struct sandbox_walls *walls) {
+    struct runner_message message = {
+        .type = RUNNER_MESSAGE_HELLO,
+        .hello = {.version = RUNNER_PROTOCOL_VERSION,
+                  .walls = walls->walls | RUNNER_WALL_SECCOMP,
+                  .landlock_abi = walls->landlock_abi},
+    };
+    int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+    send_message(zygote, &message, &pidfd, pidfd >= 0 ? 1 : 0);
+    if (pidfd >= 0) {
+        close(pidfd);
+    }
+}
+
+int zygote_main(int socket) {
     static struct zygote zygote;
     const struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_NOCLDSTOP};
     struct sandbox_walls walls;
-    zygote.options = options;
+    zygote.socket = socket;
     ignore_signals();
-    if (enter_sandbox(options, &walls) != 0) {
+    if (take_limits(&zygote) != 0 || enter_sandbox(&zygote, &walls) != 0) {
         return RUNNER_ZYGOTE_NO_SANDBOX;
     }
     block_child_signal(SIG_BLOCK);
@@ -214,12 +244,6 @@ int zygote_main(const struct zygote_options *options) {
     if (prepare_seccomp() != 0) {
         return RUNNER_ZYGOTE_NO_SECCOMP;
     }
-    struct runner_message message = {
-        .type = RUNNER_MESSAGE_HELLO,
-        .hello = {.version = RUNNER_PROTOCOL_VERSION,
-                  .walls = walls.walls | RUNNER_WALL_SECCOMP,
-                  .landlock_abi = walls.landlock_abi},
-    };
-    send_message(&zygote, &message, NULL, 0);
+    say_hello(&zygote, &walls);
     serve(&zygote);
 }

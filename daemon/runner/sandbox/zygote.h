@@ -4,15 +4,8 @@
 
 #include "runner/protocol.h"
 
-struct zygote_options {
-    int socket;              /* to plasmd */
-    uint64_t data_bytes_max; /* RLIMIT_DATA of a runner */
-    uint64_t compile_data_bytes_max;
-    uint64_t file_bytes_max; /* RLIMIT_FSIZE while compiling and loading */
-};
-
-/* Serves plasmd until the socket is closed. Gives the exit code where it could not begin; in forked
- * children it never returns. */
-int zygote_main(const struct zygote_options *options);
+/* Serves plasmd, at the other end of `socket`, until that is closed. Gives the exit code where it
+ * could not begin; in forked children it never returns. */
+int zygote_main(int socket);
 
 #endif
