@@ -16,7 +16,8 @@ static const char usage[] =
     "       plasm-run --compile plain|metered [MODULE_BYTES MEMORY_BYTES CPU_S IMAGE_BYTES]\n"
     "       plasm-run --version\n"
     "\n"
-    "Started by plasmd, or by systemd for it. --compile reads a module from standard input and writes the compiled "
+    "Started by plasmd, or by systemd for it. --compile reads a module from standard input and "
+    "writes the compiled "
     "image\n"
     "to standard output; it exits with 10 (not valid), 11 (not supported), 12 (over a limit), 13\n"
     "(failed) and one line on standard error.\n";
