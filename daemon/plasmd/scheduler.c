@@ -23,7 +23,7 @@ struct scheduler_client {
     size_t jobs;
     uint64_t next_number;
     size_t key_size;
-    uint8_t key[1 + SCHEDULER_SHARE_SIZE_MAX + SCHEDULER_CLIENT_SIZE_MAX];
+    uint8_t key[SCHEDULER_CLIENT_SIZE_MAX];
 };
 
 void scheduler_init(struct scheduler *scheduler, struct memory *memory, const uint64_t secret[2]) {
@@ -58,20 +58,8 @@ static struct scheduler_share *find_share(const struct scheduler *scheduler, str
     return MAP_ENTRY(map_get(&scheduler->shares, key), struct scheduler_share, node);
 }
 
-/* The client's key begins with its share's size: no two pairs have the same. */
-static size_t client_key(struct bytes share, struct bytes client, uint8_t *room) {
-    room[0] = (uint8_t)share.size;
-    memcpy(room + 1, share.data, share.size);
-    memcpy(room + 1 + share.size, client.data, client.size);
-    return 1 + share.size + client.size;
-}
-
-static struct scheduler_client *find_client(const struct scheduler *scheduler, struct bytes share,
-                                            struct bytes client) {
-    uint8_t key[1 + SCHEDULER_SHARE_SIZE_MAX + SCHEDULER_CLIENT_SIZE_MAX];
-    size_t size = client_key(share, client, key);
-    return MAP_ENTRY(map_get(&scheduler->clients, bytes_of(key, size)), struct scheduler_client,
-                     node);
+static struct scheduler_client *find_client(const struct scheduler *scheduler, struct bytes key) {
+    return MAP_ENTRY(map_get(&scheduler->clients, key), struct scheduler_client, node);
 }
 
 static struct scheduler_share *new_share(struct scheduler *scheduler, struct bytes key) {
@@ -98,7 +86,8 @@ static struct scheduler_client *new_client(struct scheduler *scheduler,
     }
     client->share = share;
     list_init(&client->queue);
-    client->key_size = client_key(bytes_of(share->key, share->key_size), name, client->key);
+    client->key_size = name.size;
+    memcpy(client->key, name.data, name.size);
     if (map_put(&scheduler->clients, &client->node, bytes_of(client->key, client->key_size)) != 0) {
         memory_put(scheduler->memory, client, sizeof(*client));
         return NULL;
@@ -126,18 +115,22 @@ static void forget_idle(struct scheduler *scheduler) {
     }
 }
 
+/* The share of a client that has no job. */
+static struct scheduler_share *share_of_new(struct scheduler *scheduler, struct bytes name) {
+    struct scheduler_share *share = find_share(scheduler, name);
+    return share != NULL ? share : new_share(scheduler, name);
+}
+
 int scheduler_enter(struct scheduler *scheduler, struct scheduler_job *job, struct bytes share_name,
                     struct bytes client_name) {
     ENSURE(share_name.size <= SCHEDULER_SHARE_SIZE_MAX &&
            client_name.size <= SCHEDULER_CLIENT_SIZE_MAX);
-    struct scheduler_share *share = find_share(scheduler, share_name);
-    if (share == NULL) {
-        share = new_share(scheduler, share_name);
-    }
+    struct scheduler_client *client = find_client(scheduler, client_name);
+    struct scheduler_share *share =
+        client != NULL ? client->share : share_of_new(scheduler, share_name);
     if (share == NULL) {
         return PLASM_NO_MEMORY;
     }
-    struct scheduler_client *client = find_client(scheduler, share_name, client_name);
     if (client == NULL) {
         client = new_client(scheduler, share, client_name);
     }
@@ -288,9 +281,10 @@ size_t scheduler_position(const struct scheduler *scheduler, const struct schedu
 
 size_t scheduler_position_of_new(const struct scheduler *scheduler, struct bytes share,
                                  struct bytes client) {
-    const struct scheduler_client *known = find_client(scheduler, share, client);
+    const struct scheduler_client *known = find_client(scheduler, client);
     size_t own = known != NULL ? known->queue.size : 0;
-    return position(scheduler, find_share(scheduler, share), own, own);
+    return position(scheduler, known != NULL ? known->share : find_share(scheduler, share), own,
+                    own);
 }
 
 size_t scheduler_share_jobs(const struct scheduler *scheduler, struct bytes share) {
@@ -298,8 +292,7 @@ size_t scheduler_share_jobs(const struct scheduler *scheduler, struct bytes shar
     return known != NULL ? known->jobs : 0;
 }
 
-size_t scheduler_client_jobs(const struct scheduler *scheduler, struct bytes share,
-                             struct bytes client) {
-    const struct scheduler_client *known = find_client(scheduler, share, client);
+size_t scheduler_client_jobs(const struct scheduler *scheduler, struct bytes client) {
+    const struct scheduler_client *known = find_client(scheduler, client);
     return known != NULL ? known->jobs : 0;
 }

@@ -48,7 +48,8 @@ void scheduler_init(struct scheduler *scheduler, struct memory *memory, const ui
 /* After every job has left. */
 void scheduler_done(struct scheduler *scheduler);
 
-/* `share` and `client` are copied. PLASM_NO_MEMORY. */
+/* `share` and `client` are copied. A client is in the share of its first job as long as it has
+ * any. PLASM_NO_MEMORY. */
 MUST_CHECK int scheduler_enter(struct scheduler *scheduler, struct scheduler_job *job,
                                struct bytes share, struct bytes client);
 /* PLASM_NO_MEMORY: it does not wait. */
@@ -69,7 +70,6 @@ size_t scheduler_position_of_new(const struct scheduler *scheduler, struct bytes
                                  struct bytes client);
 /* Jobs that entered and did not leave. */
 size_t scheduler_share_jobs(const struct scheduler *scheduler, struct bytes share);
-size_t scheduler_client_jobs(const struct scheduler *scheduler, struct bytes share,
-                             struct bytes client);
+size_t scheduler_client_jobs(const struct scheduler *scheduler, struct bytes client);
 
 #endif

@@ -41,7 +41,7 @@ static int enter(struct run *run, size_t share, size_t client) {
     char client_name[24];
     run->share = share;
     int error = scheduler_enter(&scheduler, &run->turn, name_of('s', share, share_name),
-                                name_of('c', client, client_name));
+                                name_of('c', 100000 * share + client, client_name));
     if (error == 0) {
         error = scheduler_ready(&scheduler, &run->turn);
         if (error != 0) {
@@ -222,10 +222,12 @@ static void positions_are_those_that_come_true(void **state) {
     assert_int_equal(scheduler_position(&scheduler, &runs[0].turn), 0);
     assert_int_equal(scheduler_position(&scheduler, &runs[5].turn), 5);
     assert_int_equal(
-        scheduler_position_of_new(&scheduler, bytes_of_string("s1"), bytes_of_string("c1")), 6);
+        scheduler_position_of_new(&scheduler, bytes_of_string("s1"), bytes_of_string("c100001")),
+        6);
     /* Another share's first goes first or second, its third after about two of ours. */
     assert_int_equal(
-        scheduler_position_of_new(&scheduler, bytes_of_string("s2"), bytes_of_string("c1")), 0);
+        scheduler_position_of_new(&scheduler, bytes_of_string("s2"), bytes_of_string("c200001")),
+        0);
     for (size_t i = 6; i < 9; i++) {
         add(&runs[i], 2, 1);
     }
@@ -247,8 +249,8 @@ static void jobs_are_counted(void **state) {
     add(&runs[2], 1, 2);
     const struct bytes share = bytes_of_string("s1");
     assert_int_equal(scheduler_share_jobs(&scheduler, share), 3);
-    assert_int_equal(scheduler_client_jobs(&scheduler, share, bytes_of_string("c1")), 2);
-    assert_int_equal(scheduler_client_jobs(&scheduler, share, bytes_of_string("c3")), 0);
+    assert_int_equal(scheduler_client_jobs(&scheduler, bytes_of_string("c100001")), 2);
+    assert_int_equal(scheduler_client_jobs(&scheduler, bytes_of_string("c100003")), 0);
     struct run *running = take();
     assert_int_equal(scheduler_share_jobs(&scheduler, share), 3);
     scheduler_leave(&scheduler, &running->turn); /* cancelled: what it used is not known */
@@ -257,6 +259,20 @@ static void jobs_are_counted(void **state) {
     while (run_next(MS) != NULL) {
     }
     assert_int_equal(scheduler_share_jobs(&scheduler, share), 0);
+}
+
+/* A client that comes from two places at once counts once. */
+static void a_client_is_in_one_share(void **state) {
+    (void)state;
+    struct scheduler_job jobs[2] = {0};
+    const struct bytes client = bytes_of_string("c");
+    assert_int_equal(scheduler_enter(&scheduler, &jobs[0], bytes_of_string("s1"), client), 0);
+    assert_int_equal(scheduler_enter(&scheduler, &jobs[1], bytes_of_string("s2"), client), 0);
+    assert_int_equal(scheduler_client_jobs(&scheduler, client), 2);
+    assert_int_equal(scheduler_share_jobs(&scheduler, bytes_of_string("s1")), 2);
+    assert_int_equal(scheduler_share_jobs(&scheduler, bytes_of_string("s2")), 0);
+    scheduler_leave(&scheduler, &jobs[0]);
+    scheduler_leave(&scheduler, &jobs[1]);
 }
 
 /* However many come and go, what is remembered is bounded. */
@@ -307,6 +323,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(nobody_saves_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(positions_are_those_that_come_true, set_up, tear_down),
         cmocka_unit_test_setup_teardown(jobs_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_client_is_in_one_share, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_idle_are_forgotten, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_allocation_fails, set_up, tear_down),
     };

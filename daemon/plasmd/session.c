@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "plasmd/admission.h"
 #include "util/ensure.h"
 
 #define PUMP_SIZE_MAX (64 * 1024)
@@ -143,28 +144,21 @@ static void count_refusal(struct session *session) {
     }
 }
 
-static void reject(struct session *session, enum job_rejection code, const char *text) {
-    struct job_rejected rejected = {.code = code, .text = bytes_of_string(text)};
-    if (code == JOB_REJECTED_BUSY) {
-        rejected.retry_after_ms = 1000;
-    }
-    daemon_log(LOG_LEVEL_INFO, "Job rejected: %s: %s", job_rejection_name(code), text);
-    if (job_worker_reject(&session->machine, &rejected) != 0) {
+static void send_rejection(struct session *session, const struct job_rejected *rejected) {
+    daemon_log(LOG_LEVEL_INFO, "Job rejected: %s: %.*s", job_rejection_name(rejected->code),
+               (int)rejected->text.size, (const char *)rejected->text.data);
+    if (job_worker_reject(&session->machine, rejected) != 0) {
         drop_stream(session);
     }
     count_refusal(session);
 }
 
-static void reject_fault(struct session *session, enum job_rejection code,
-                         const struct fault *fault) {
-    struct worker_limits limits;
-    worker_limits(session->worker, &limits);
-    daemon_log(LOG_LEVEL_INFO, "Job rejected: %s: %s %s", job_rejection_name(code), fault->field,
-               fault->text);
-    if (job_worker_reject_fault(&session->machine, code, fault, &limits) != 0) {
-        drop_stream(session);
-    }
-    count_refusal(session);
+static void reject(struct session *session, enum job_rejection code, const char *text) {
+    const struct job_rejected rejected = {.code = code,
+                                          .text = bytes_of_string(text),
+                                          .retry_after_ms =
+                                              code == JOB_REJECTED_BUSY ? ADMIT_RETRY_MS : 0};
+    send_rejection(session, &rejected);
 }
 
 /* A job that has not ended, the client's own or, with the fetch secret, anybody's. */
@@ -227,45 +221,42 @@ static bool answer_known(struct session *session, const struct job_worker_offer 
     return true;
 }
 
-/* May this job come in? Rejects where not. */
-static bool admit(struct session *session, const struct job_worker_offer *offer) {
-    struct worker *worker = session->worker;
+static void ask_admission(const struct session *session, const struct job_worker_offer *offer,
+                          bool all_reasons, struct admit_answer *ret_answer) {
+    const struct worker *worker = session->worker;
     const struct config *config = worker->config;
-    struct fault fault;
-    struct job_limits effective;
-    struct worker_limits limits;
-    worker_limits(worker, &limits);
-    if (worker->stopping || !worker->runner_ready) {
-        reject(session, JOB_REJECTED_UNAVAILABLE,
-               worker->stopping ? "the worker is stopping" : "the sandbox is starting");
-        return false;
-    }
-    if (manifest_check_time(offer->manifest, host_unix_ms() / 1000, &fault) != 0) {
-        reject_fault(session, JOB_REJECTED_EXPIRED, &fault);
-        return false;
-    }
-    if (manifest_fit_node(offer->manifest, worker->arch, RUNNER_RUNTIME, &fault) != 0) {
-        reject_fault(session, JOB_REJECTED_UNSUPPORTED, &fault);
-        return false;
-    }
-    if (manifest_fit(offer->manifest, &limits, &effective, &fault) != 0) {
-        reject_fault(session, JOB_REJECTED_LIMIT, &fault);
-        return false;
-    }
-    if (worker->job_count >= config->jobs_running + config->jobs_queued) {
-        reject(session, JOB_REJECTED_BUSY, "the queue is full");
-        return false;
-    }
     struct bytes share = bytes_of(session->share, session->share_size);
-    if (scheduler_share_jobs(&worker->turns, share) >= config->jobs_queued_per_client) {
-        reject(session, JOB_REJECTED_BUSY, "too many of your jobs are waiting here");
-        return false;
+    struct admit_node node = {.arch = worker->arch,
+                              .runtime = RUNNER_RUNTIME,
+                              .jobs_max = config->jobs_running + config->jobs_queued,
+                              .jobs_per_client_max = config->jobs_queued_per_client,
+                              .held_bytes_max = held_max(worker)};
+    worker_limits(worker, &node.limits);
+    const struct admit_load load = {
+        .draining = worker->stopping,
+        .sandbox_ready = worker->runner_ready,
+        .jobs = worker->job_count,
+        .client_jobs = scheduler_client_jobs(&worker->turns, peer_id_bytes(&session->client)),
+        .share_jobs = scheduler_share_jobs(&worker->turns, share),
+        .held_bytes = worker->held_bytes};
+    const struct admit_offer asked = {.manifest = offer->manifest,
+                                      .stdin_size = offer->stdin_size,
+                                      .now_unix_s = host_unix_ms() / 1000};
+    admit(&node, &load, &asked, all_reasons, ret_answer);
+}
+
+static void reject_answer(struct session *session, const struct admit_answer *answer) {
+    struct job_rejected rejected = {.code = answer->code,
+                                    .text = bytes_of_string(answer->text),
+                                    .retry_after_ms = answer->retry_after_ms};
+    if (answer->limit_count > 0) {
+        if (answer->code == JOB_REJECTED_LIMIT) {
+            rejected.limit = bytes_of_string(answer->limits[0].name);
+        }
+        rejected.has_limits = true;
+        worker_limits(session->worker, &rejected.limits);
     }
-    if (offer->stdin_size + offer->manifest->module_size > held_max(worker) - worker->held_bytes) {
-        reject(session, JOB_REJECTED_BUSY, "too many bytes are waiting here");
-        return false;
-    }
-    return true;
+    send_rejection(session, &rejected);
 }
 
 static void take_offer(struct session *session, const struct job_worker_offer *offer, nanos now) {
@@ -278,7 +269,10 @@ static void take_offer(struct session *session, const struct job_worker_offer *o
         reject(session, JOB_REJECTED_NOT_FOUND, "there is no such job of yours");
         return;
     }
-    if (!admit(session, offer)) {
+    struct admit_answer answer;
+    ask_admission(session, offer, false, &answer);
+    if (answer.verdict == ADMIT_REJECT) {
+        reject_answer(session, &answer);
         return;
     }
     bool held = modules_hold(worker->modules, &offer->manifest->module_hash);
