@@ -1,6 +1,8 @@
 /* Every reason to say no, and what is lowered instead. */
 #include "plasmd/admission.h"
 
+#include <stdio.h>
+
 #include "util/testing.h"
 
 static struct manifest manifest;
@@ -95,10 +97,10 @@ static void sizes_are_never_lowered(void **state) {
 
 static void other_machines_are_unsupported(void **state) {
     (void)state;
-    strcpy(manifest.arch, "aarch64");
+    snprintf(manifest.arch, sizeof(manifest.arch), "%s", "aarch64");
     expect_no(JOB_REJECTED_UNSUPPORTED, "arch is not this worker's: aarch64 asked, it is x86_64");
-    strcpy(manifest.arch, "x86_64");
-    strcpy(manifest.runtime, "wasmtime-47");
+    snprintf(manifest.arch, sizeof(manifest.arch), "%s", "x86_64");
+    snprintf(manifest.runtime, sizeof(manifest.runtime), "%s", "wasmtime-47");
     expect_no(JOB_REJECTED_UNSUPPORTED,
               "runtime is not this worker's: wasmtime-47 asked, it is wasmtime-48");
 }
@@ -136,7 +138,7 @@ static void the_queue_is_bounded(void **state) {
 
 static void whoever_asks_hears_every_reason(void **state) {
     (void)state;
-    strcpy(manifest.arch, "aarch64");
+    snprintf(manifest.arch, sizeof(manifest.arch), "%s", "aarch64");
     manifest.profile = PROFILE_DETERMINISTIC_1;
     manifest.limits.fuel = 1;
     manifest.limits.memory_bytes = 2000;
