@@ -86,6 +86,7 @@ void report_text(struct scenario_report *report, const struct scenario_options *
     text_attempts("found a provider", &report->lookups, out);
     if (report->parted_lookups.count > 0) {
         text_attempts("  within a part of the network", &report->parted_lookups, out);
+        text_attempts("  from part to part afterwards", &report->healed_lookups, out);
     }
     if (report->sybils > 0) {
         fprintf(out, "%zu sybils in %u networks are nearest to one key; ", report->sybils,
@@ -163,6 +164,7 @@ void report_json(struct scenario_report *report, const struct scenario_options *
     json_attempts("lookups", &report->lookups, out);
     json_attempts("eclipsed", &report->eclipsed, out);
     json_attempts("parted_lookups", &report->parted_lookups, out);
+    json_attempts("healed_lookups", &report->healed_lookups, out);
     json_attempts("discoveries", &report->discoveries, out);
     for (size_t i = 0; i < MEASURE_COUNT; i++) {
         struct summary summary = summarise(report, (enum measure)i);

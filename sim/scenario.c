@@ -52,7 +52,8 @@ struct participant {
     struct timer join;
     struct timer renewal; /* of a worker's capability record */
     bool is_worker;
-    bool has_key; /* provides one of its own */
+    bool was_away; /* in the smaller part of the network while it was in two */
+    bool has_key;  /* provides one of its own */
     bool has_provided;
     bool is_provided;      /* its own key: somebody has got it */
     uint64_t provides_key; /* the request that says so */
@@ -73,6 +74,7 @@ struct search {
     nanos begun;
     bool is_found;
     bool is_parted;   /* began while the network was in two parts */
+    bool is_healed;   /* the two were in different ones before */
     bool is_attacked; /* of the key that sybils are nearest to */
 };
 
@@ -235,6 +237,8 @@ static void search_due(struct timer *timer) {
     seeker->search = search;
     search->wanted->sought++;
     search->is_parted = scenario->is_parted;
+    search->is_healed = !scenario->is_parted && seeker->was_away != search->wanted->was_away;
+    scenario->report->healed_lookups.count += search->is_healed;
     attempts_of(search)->count++;
     TRACE(&scenario->sim.trace, now_of(scenario), "search", seeker->node.site.number,
           search->wanted->node.site.number);
@@ -266,6 +270,7 @@ static void take_lookup_done(struct participant *participant, const struct peer_
     samples_add(&report->measures[MEASURE_REQUESTS], event->asked);
     samples_add(&report->measures[MEASURE_LOOKUP_END], event->elapsed);
     attempts_of(search)->succeeded += search->is_found;
+    report->healed_lookups.succeeded += search->is_healed && search->is_found;
     TRACE(&scenario->sim.trace, now_of(scenario), "searched", participant->node.site.number,
           search->is_found, event->asked, event->hops);
     participant->search = NULL;
@@ -404,6 +409,7 @@ static void churn_due(struct timer *timer) {
         one->has_key = victim->has_key;
         add_participant(scenario, number, victim->config, now_of(scenario));
         one->node.site.side = victim->node.site.side;
+        one->was_away = one->node.site.side != 0;
         report->came++;
     }
     if (report->came < scenario->come_count) {
@@ -431,6 +437,9 @@ static void parting_due(struct timer *timer) {
                                                      : random_below(&scenario->sim.random, 100) <
                                                            scenario->options.parted_percent;
         site->side = scenario->is_parted && is_away;
+        if (scenario->is_parted) {
+            scenario->participants[i].was_away = is_away;
+        }
     }
     if (scenario->is_parted) {
         sim_at(&scenario->sim, timer, now_of(scenario) + scenario->options.parted);

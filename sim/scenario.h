@@ -73,6 +73,7 @@ struct scenario_report {
     struct attempts lookups;
     struct attempts eclipsed;       /* lookups of the key that sybils are nearest to */
     struct attempts parted_lookups; /* while the network was in two parts, within one */
+    struct attempts healed_lookups; /* of `lookups`: from one part to the other, after that */
     struct attempts discoveries;
     struct samples measures[MEASURE_COUNT];
     size_t simulator_bytes; /* of all that is not the nodes' own */

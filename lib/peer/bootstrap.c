@@ -4,6 +4,9 @@
 
 #define BOOTSTRAP_PAUSE_MIN (1 * NANOS_SECOND)
 #define BOOTSTRAP_PAUSE_MAX (60 * NANOS_SECOND)
+/* How often one of those we joined through is asked who is near us, by and by all of them: after a
+ * network was in two parts that knows nothing of each other, they bring it together. */
+#define BOOTSTRAP_AGAIN (10 * NANOS_MINUTE)
 /* Servers in the routing table with which nobody on the local network is needed to begin with. */
 #define NEARBY_ENOUGH KAD_K
 
@@ -57,10 +60,44 @@ void peer_discovered(struct peer *peer, const struct peer_id *id, const struct m
     }
 }
 
+/* Times vary by half, so that nodes started together do not come together. */
+static void again_later(struct peer *peer) {
+    nanos half = BOOTSTRAP_AGAIN / 2;
+    peer->bootstrap.again_at =
+        nanos_add(peer->now, BOOTSTRAP_AGAIN - half / 2 + random_below(&peer->random, half));
+}
+
+/* Asks any one of those we joined through, connected or not, who is near us. */
+static void meet_again(struct peer *peer) {
+    struct bootstrap *bootstrap = &peer->bootstrap;
+    again_later(peer);
+    if (bootstrap->count == 0 || bootstrap->again != 0) {
+        return;
+    }
+    const struct multiaddr *address =
+        &bootstrap->addresses[random_below(&peer->random, bootstrap->count)];
+    if (is_wanted(peer, address)) {
+        uint64_t request = 0;
+        if (peer_connect(peer, NULL, address, 1, peer->now, &request) == 0) {
+            bootstrap->again = request;
+        }
+        return;
+    }
+    struct peer_id id;
+    if (peer_id_decode(multiaddr_peer_id(address), &id) == 0) {
+        kad_ask_neighbours(peer->kad, &id, peer->now);
+    }
+}
+
 /* A round: while we know no server, dial everybody who is not being dialled. */
 void bootstrap_expire(struct peer *peer) {
     struct bootstrap *bootstrap = &peer->bootstrap;
     bool alone = peer_routing_size(peer) == 0;
+    if (alone) {
+        again_later(peer);
+    } else if (bootstrap->again_at <= peer->now && peer->config.kad_server) {
+        meet_again(peer);
+    }
     bootstrap->done = bootstrap->done && !alone;
     for (size_t i = 0; alone && i < bootstrap->count; i++) {
         if (bootstrap->requests[i] == 0 && is_wanted(peer, &bootstrap->addresses[i])) {
@@ -110,6 +147,13 @@ bool bootstrap_event(struct peer *peer, const struct peer_event *event) {
     if (event->type != PEER_EVENT_CONNECTED && event->type != PEER_EVENT_CONNECT_FAILED) {
         return false;
     }
+    if (event->request == bootstrap->again) {
+        bootstrap->again = 0;
+        if (event->type == PEER_EVENT_CONNECTED) {
+            kad_ask_neighbours(peer->kad, peer_connection_id(event->connection), peer->now);
+        }
+        return true; /* nobody else asked for it */
+    }
     for (size_t i = 0; i < bootstrap->count + PEER_NEARBY_MAX; i++) {
         bool listed = i < bootstrap->count;
         uint64_t *request =
@@ -133,6 +177,10 @@ void bootstrap_free(struct peer *peer) {
         if (bootstrap->requests[i] != 0) {
             dial_cancel(peer, bootstrap->requests[i]);
         }
+    }
+    if (bootstrap->again != 0) {
+        dial_cancel(peer, bootstrap->again);
+        bootstrap->again = 0;
     }
     for (size_t i = 0; i < PEER_NEARBY_MAX; i++) {
         if (bootstrap->nearby[i] != 0) {

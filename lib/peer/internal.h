@@ -209,6 +209,8 @@ struct bootstrap {
     nanos pause;
     bool done; /* the table has been filled once */
     uint64_t lookup;
+    nanos again_at;                   /* see kad_ask_neighbours; */
+    uint64_t again;                   /* the dial for it under way, 0 for none */
     uint64_t nearby[PEER_NEARBY_MAX]; /* dials of peers on the local network, 0 for none */
 };
 

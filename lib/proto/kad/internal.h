@@ -139,9 +139,10 @@ struct kad {
     nanos contact_check_at; /* nor of another */
     nanos refresh_at;
     nanos sweep_at;
-    uint64_t spacing;    /* see members_spacing; */
-    nanos spacing_until; /* it holds so long */
-    bool is_due;         /* kad_expire has something to do at once */
+    size_t refresh_buckets; /* the deeper ones a lookup of ourselves has filled */
+    uint64_t spacing;       /* see members_spacing; */
+    nanos spacing_until;    /* it holds so long */
+    bool is_due;            /* kad_expire has something to do at once */
     size_t table_event_first;
     size_t table_event_count;
     struct table_event table_events[KAD_TABLE_EVENTS_MAX];
@@ -153,6 +154,11 @@ struct kad {
 /* A peer answered a request of ours. `addresses` is what we know of it. */
 void members_answered(struct kad *kad, const struct peer_id *id, struct bytes addresses, nanos now);
 void members_failed(struct kad *kad, const struct peer_id *id, int error, nanos now);
+/* A peer that was checked names those it knows nearest to us: unknown ones are checked as well. So
+ * neighbours find each other without lookups, and so do the parts of a network once one peer has
+ * met another. */
+void members_hear(struct kad *kad, const struct peer_id *from, const struct kad_message *answer,
+                  nanos now);
 /* Notes a server that is known from elsewhere. */
 MUST_CHECK int members_remember(struct kad *kad, const struct peer_id *id, struct bytes addresses);
 /* The next peer whose answer is to be checked; false when there is none now. Borrowed. */
@@ -164,7 +170,7 @@ void members_check_silent(struct kad *kad, nanos now);
 /* How far apart peers are, on average, by those nearest to us: the head of a distance; 0 while we
  * know too few to tell. */
 uint64_t members_spacing(struct kad *kad, nanos now);
-/* True when enough peers of the bucket gave one lately. */
+/* True when enough peers of the bucket gave one lately; a client needs fewer. */
 bool members_fill(const struct kad *kad, size_t bucket, nanos now);
 /* Gives a lookup the peers it begins with. PLASM_NO_MEMORY. */
 MUST_CHECK int members_seed(const struct kad *kad, struct query *query);
@@ -189,6 +195,8 @@ MUST_CHECK int operation_start(struct kad *kad, enum kad_operation_kind kind, st
 void operation_advance(struct kad *kad, struct operation *operation, nanos now);
 void operation_finish(struct kad *kad, struct operation *operation, int status, nanos now);
 void operation_free(struct kad *kad, struct operation *operation);
+/* True when the table is to be refreshed, now that it is time. */
+bool operation_refresh_wanted(const struct kad *kad, nanos now);
 /* When the operation must be advanced without any input. */
 nanos operation_deadline(const struct kad *kad, const struct operation *operation);
 /* A server has come to be known: lookups that know few take it as a seed. */

@@ -72,6 +72,10 @@ struct kad_peer {
 MUST_CHECK int kad_peer_identified(struct kad *kad, const struct kad_peer *peer, nanos now);
 /* The last connection to the peer has ended. */
 void kad_peer_disconnected(struct kad *kad, const struct peer_id *id, nanos now);
+/* Asks a peer who its nearest to us are, and those it names in turn, as far as they are nearer than
+ * the k we know: where a network was in two parts, one peer of the other is enough to meet all that
+ * should know us. For a peer that is connected or known. */
+void kad_ask_neighbours(struct kad *kad, const struct peer_id *id, nanos now);
 
 /* A request that came in: the payload of one message. `room` must have KAD_MESSAGE_SIZE_MAX bytes
  * and receives the answer's payload; *ret_size 0 means there is none to send (ADD_PROVIDER).

@@ -217,12 +217,14 @@ int kad_bootstrap(struct kad *kad, const struct kad_options *options, nanos now,
 void maintain_expire(struct kad *kad, nanos now) {
     expire_provided(kad, now);
     if (kad->refresh_at <= now) {
-        uint64_t operation;
         kad->refresh_at = nanos_add(now, refresh_interval(kad));
         members_check_silent(kad, now);
+        uint64_t operation;
         /* Without memory or a place the next interval will do. */
-        int error = operation_start(kad, KAD_BOOTSTRAP, peer_id_bytes(&kad->own_id),
-                                    bytes_of(NULL, 0), NULL, true, now, &operation);
+        int error = operation_refresh_wanted(kad, now)
+                        ? operation_start(kad, KAD_BOOTSTRAP, peer_id_bytes(&kad->own_id),
+                                          bytes_of(NULL, 0), NULL, true, now, &operation)
+                        : 0;
         ENSURE(error == 0 || error == PLASM_LIMIT || error == PLASM_NO_MEMORY);
     }
     if (kad->sweep_at <= now) {

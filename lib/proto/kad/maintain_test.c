@@ -132,6 +132,45 @@ static void the_table_is_refreshed(void **state) {
     machine_teardown(&machine);
 }
 
+/* Asks within so long when everybody answers with nothing. */
+static size_t count_asks(struct machine *machine, nanos duration) {
+    nanos end = machine->now + duration;
+    size_t count = 0;
+    while (machine->now < end) {
+        machine_pass(machine, end - machine->now);
+        while (machine->ask_count > 0) {
+            count += machine->ask_count;
+            for (size_t i = 0; i < machine->ask_count; i++) {
+                machine_answer_empty(machine, i, KAD_MESSAGE_FIND_NODE);
+            }
+            machine_drain(machine);
+        }
+    }
+    return count;
+}
+
+/* A client that knows enough leaves its table alone; a server looks who its neighbours are. */
+static void a_client_looks_around_when_it_must(void **state) {
+    (void)state;
+    static const enum kad_mode modes[] = {KAD_SERVER, KAD_CLIENT};
+    size_t asks[2];
+    for (size_t i = 0; i < 2; i++) {
+        struct machine machine = {0};
+        machine_setup(&machine, modes[i], NULL);
+        struct peer_id peers[KAD_K + 5];
+        for (size_t j = 0; j < ARRAY_SIZE(peers); j++) {
+            struct netaddr home = machine_remote((uint8_t)(20 + j), 1, 1, 1);
+            peers[j] = testing_peer(&machine.random);
+            assert_int_equal(machine_identify(&machine, &peers[j], true, &home), 0);
+        }
+        (void)count_asks(&machine, NANOS_MINUTE); /* the first refresh */
+        asks[i] = count_asks(&machine, 40 * NANOS_MINUTE);
+        machine_teardown(&machine);
+    }
+    assert_true(asks[0] >= 4 * KAD_K);
+    assert_int_equal(asks[1], 0);
+}
+
 /* Nobody is in the table for ever without a sign of life, with refreshing or without. */
 static void who_is_silent_for_long_is_asked(void **state) {
     (void)state;
@@ -180,6 +219,7 @@ int main(void) {
         cmocka_unit_test(announced_as_soon_as_there_is_somebody),
         cmocka_unit_test(providing_needs_an_address),
         cmocka_unit_test(the_table_is_refreshed),
+        cmocka_unit_test(a_client_looks_around_when_it_must),
         cmocka_unit_test(who_is_silent_for_long_is_asked),
         cmocka_unit_test(quiet_without_anything_to_do),
     };

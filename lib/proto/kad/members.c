@@ -1,9 +1,11 @@
 /* The way of a peer into the table and out of it. A peer is admitted once identify has called it a
- * server and a request of ours was answered, in either order. */
+ * server and it has answered a request of ours, in either order, or has come from where it says it
+ * is to be reached. */
 #include "proto/kad/internal.h"
 
 #include "proto/kad/distance.h"
 #include "util/ensure.h"
+#include "wire/multiaddr.h"
 
 /* A client asks for no sign of life at once: its lookups mostly do it anyway. */
 #define CLIENT_CHECK_DELAY NANOS_SECOND
@@ -102,20 +104,17 @@ static void plan_check(struct kad *kad, struct contact *contact, nanos now) {
     }
 }
 
-/* A place in the bucket is free: who waited for one? */
+/* A place in the bucket is free: who waits for one? That may be long, so it has to answer now. */
 static void refill(struct kad *kad, size_t bucket, nanos now) {
-    struct contact *contact = contacts_first(&kad->contacts);
-    while (contact != NULL && kad->table.bucket_sizes[bucket] < KAD_K) {
-        struct contact *next = contacts_next(&kad->contacts, contact);
+    size_t room = KAD_K - kad->table.bucket_sizes[bucket];
+    for (struct contact *contact = contacts_first(&kad->contacts); contact != NULL && room > 0;
+         contact = contacts_next(&kad->contacts, contact)) {
         struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
-        if (contact->is_server && table_bucket(&kad->table, &hash) == bucket) {
-            if (contact->has_answered) {
-                admit(kad, contact, now);
-            } else if (contact->is_connected) {
-                plan_check(kad, contact, now);
-            }
+        if (contact->is_server && (contact->has_answered || contact->is_connected) &&
+            table_bucket(&kad->table, &hash) == bucket) {
+            plan_check(kad, contact, now);
+            room--;
         }
-        contact = next;
     }
 }
 
@@ -146,6 +145,22 @@ static void identified_member(struct kad *kad, struct table_peer *peer, const st
     }
 }
 
+/* True when the peer's packets come from where it says it listens, as with QUIC on one port: it
+ * proved, while connecting, that it is to be reached there. */
+static bool is_at_home(const struct kad_peer *peer, struct bytes addresses) {
+    struct bytes address;
+    while (peer->remote != NULL && kad_address_next(&addresses, &address)) {
+        struct multiaddr multiaddr;
+        struct netaddr home;
+        struct bytes id;
+        if (multiaddr_decode(address, &multiaddr) == 0 &&
+            multiaddr_to_quic(&multiaddr, &home, &id) == 0 && netaddr_equal(&home, peer->remote)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int kad_peer_identified(struct kad *kad, const struct kad_peer *peer, nanos now) {
     if (peer->id.size == 0 || peer_id_equal(&peer->id, &kad->own_id)) {
         return 0;
@@ -171,6 +186,7 @@ int kad_peer_identified(struct kad *kad, const struct kad_peer *peer, nanos now)
         return 0;
     }
     operations_seed(kad, &peer->id, contact_addresses(contact));
+    contact->has_answered |= contact->is_connected && is_at_home(peer, addresses);
     if (contact->has_answered) {
         admit(kad, contact, now);
     } else if (contact->is_connected) {
@@ -358,6 +374,59 @@ bool members_next_check(struct kad *kad, nanos now, const struct peer_id **ret_i
     return false;
 }
 
+/* Named as a neighbour of ours, whom we do not know: worth asking? */
+static bool is_news(struct kad *kad, const struct peer_id *id, const struct sha256_digest *hash,
+                    nanos now) {
+    uint64_t reach = kad->table.size < KAD_K ? UINT64_MAX : members_spacing(kad, now) * KAD_K;
+    struct sha256_digest distance = kad_distance(&kad->own_hash, hash);
+    return kad_head(&distance) < reach && !peer_id_equal(id, &kad->own_id) &&
+           table_find(&kad->table, hash) == NULL && contacts_find(&kad->contacts, id) == NULL &&
+           bucket_may_take(kad, table_bucket(&kad->table, hash), now) &&
+           !is_crowded(kad, hash, now);
+}
+
+void members_hear(struct kad *kad, const struct peer_id *from, const struct kad_message *answer,
+                  nanos now) {
+    if (kad->mode == KAD_CLIENT && kad->table.size >= KAD_K) {
+        return; /* nobody asks us who our neighbours are */
+    }
+    struct cursor cursor = cursor_of(answer->whole);
+    struct kad_message_peer peer;
+    bool only_public = members_is_public(kad, from);
+    for (size_t i = 0;
+         i < KAD_ANSWER_CLOSER_MAX && kad_message_peer_next(&cursor, KAD_LIST_CLOSER, &peer); i++) {
+        struct sha256_digest hash = sha256(peer_id_bytes(&peer.id));
+        if (!is_news(kad, &peer.id, &hash, now)) {
+            continue;
+        }
+        struct kad_addresses packed;
+        kad_message_addresses(&peer, only_public, &packed);
+        struct bytes addresses = kad_addresses_bytes(&packed);
+        struct kad_groups groups = kad_groups_of(NULL, addresses);
+        struct contact *contact;
+        if (packed.count > 0 &&
+            table_group_allows(&kad->table, table_bucket(&kad->table, &hash), &groups) &&
+            contacts_put(&kad->contacts, &peer.id, true, false, &groups, addresses, &contact) ==
+                0) {
+            check_contact(kad, contact, now);
+        }
+    }
+}
+
+void kad_ask_neighbours(struct kad *kad, const struct peer_id *id, nanos now) {
+    struct sha256_digest hash = sha256(peer_id_bytes(id));
+    struct table_peer *member = table_find(&kad->table, &hash);
+    struct contact *contact = member == NULL ? contacts_find(&kad->contacts, id) : NULL;
+    struct kad_groups groups = {0};
+    if (member != NULL) {
+        check_member(kad, member, member->is_checking ? NANOS_NEVER : now);
+    } else if (!peer_id_equal(id, &kad->own_id) &&
+               (contact != NULL || contacts_put(&kad->contacts, id, true, true, &groups,
+                                                bytes_of(NULL, 0), &contact) == 0)) {
+        check_contact(kad, contact, contact->is_checking ? NANOS_NEVER : now);
+    }
+}
+
 static bool is_silent(const struct kad *kad, const struct table_peer *member, nanos now) {
     return nanos_since(now, member->seen) >= client_patience(kad, kad->limits.silence_max);
 }
@@ -388,7 +457,7 @@ bool members_fill(const struct kad *kad, size_t bucket, nanos now) {
         const struct table_peer *peer = kad->table.buckets[bucket][i].peer;
         lively += peer->failures == 0 && !is_silent(kad, peer, now);
     }
-    return lively >= KAD_REFRESH_ENOUGH;
+    return lively >= (kad->mode == KAD_CLIENT ? KAD_REFRESH_ENOUGH_CLIENT : KAD_REFRESH_ENOUGH);
 }
 
 nanos members_deadline(const struct kad *kad) {

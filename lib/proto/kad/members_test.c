@@ -40,7 +40,7 @@ static void a_server_that_answers_is_admitted(void **state) {
     assert_int_equal(kad_message_decode(bytes_of(machine.request, machine.request_size), &request),
                      0);
     assert_int_equal(request.type, KAD_MESSAGE_FIND_NODE);
-    assert_true(bytes_equal(request.key, peer_id_bytes(&id)));
+    assert_true(bytes_equal(request.key, peer_id_bytes(&machine.own)));
     /* Identify push while that is under way asks nothing more. */
     assert_int_equal(machine_identify(&machine, &id, true, NULL), 0);
     machine_drain(&machine);
@@ -53,6 +53,84 @@ static void a_server_that_answers_is_admitted(void **state) {
     assert_non_null(added);
     assert_true(peer_id_equal(&added->peer, &id));
     assert_int_equal(added->table_size, 1);
+    machine_teardown(&machine);
+}
+
+/* Its packets come from where it says it is to be reached: no question is needed. */
+static void who_comes_from_home_is_admitted(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine, KAD_SERVER);
+    struct peer_id id = testing_peer(&machine.random);
+    struct netaddr home = machine_remote(8, 8, 8, 8);
+    assert_int_equal(machine_identify(&machine, &id, true, &home), 0);
+    machine_drain(&machine);
+    assert_int_equal(machine.ask_count, 0);
+    assert_int_equal(machine_counts(&machine).table_peers, 1);
+    /* From another port than the one it names, it has to answer first. */
+    struct peer_id other = testing_peer(&machine.random);
+    struct netaddr away = machine_remote(9, 9, 9, 9);
+    struct multiaddr named;
+    multiaddr_from_quic(&away, &named);
+    away.port++;
+    struct bytes list = multiaddr_bytes(&named);
+    struct kad_peer peer = {.id = other,
+                            .addresses = &list,
+                            .address_count = 1,
+                            .remote = &away,
+                            .is_server = true,
+                            .is_connected = true};
+    assert_int_equal(kad_peer_identified(machine.kad, &peer, machine.now), 0);
+    machine_drain(&machine);
+    assert_int_equal(machine.ask_count, 1);
+    assert_int_equal(machine_counts(&machine).table_peers, 1);
+    machine_teardown(&machine);
+}
+
+/* Answers the first ask with a server at 10.0.0.2. */
+static void answer_with(struct machine *machine, const struct peer_id *named) {
+    uint8_t room[256];
+    struct writer writer = writer_of((struct span){room, sizeof(room)});
+    kad_message_put_head(&writer, KAD_MESSAGE_FIND_NODE, bytes_of(NULL, 0));
+    machine_put_peer(&writer, KAD_LIST_CLOSER, named, 10, 0, 0, 2);
+    kad_answer(machine->kad, machine->asks[0].id, writer_bytes(&writer), machine->now);
+    machine_drain(machine);
+}
+
+/* Who is checked names our neighbours, and so on. */
+static void neighbours_lead_to_neighbours(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine, KAD_SERVER);
+    struct peer_id peers[KAD_K + 1];
+    machine_know(&machine, peers, KAD_K);
+    struct sha256_digest own = testing_hash(&machine.own);
+    struct peer_id named = peer_in(&machine, 12);
+    kad_ask_neighbours(machine.kad, &peers[3], machine.now);
+    machine_drain(&machine);
+    assert_int_equal(machine.ask_count, 1);
+    assert_true(peer_id_equal(&machine.asks[0].peer, &peers[3]));
+    answer_with(&machine, &named);
+    assert_int_equal(machine.ask_count, 1);
+    assert_true(peer_id_equal(&machine.asks[0].peer, &named));
+    /* Somebody farther than the k we know is none of our business, nor who is known. */
+    struct peer_id far;
+    uint64_t farthest = 0;
+    for (int i = 0; i < 64; i++) {
+        struct peer_id id = testing_peer(&machine.random);
+        struct sha256_digest hash = testing_hash(&id);
+        struct sha256_digest distance = kad_distance(&own, &hash);
+        if (kad_head(&distance) > farthest) {
+            farthest = kad_head(&distance);
+            far = id;
+        }
+    }
+    answer_with(&machine, &far);
+    assert_int_equal(machine.ask_count, 0);
+    kad_ask_neighbours(machine.kad, &peers[3], machine.now);
+    machine_drain(&machine);
+    answer_with(&machine, &named);
+    assert_int_equal(machine.ask_count, 0);
     machine_teardown(&machine);
 }
 
@@ -394,6 +472,8 @@ static void contacts_are_bounded(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_that_answers_is_admitted),
+        cmocka_unit_test(who_comes_from_home_is_admitted),
+        cmocka_unit_test(neighbours_lead_to_neighbours),
         cmocka_unit_test(a_client_is_not),
         cmocka_unit_test(a_client_of_ours_asks_later),
         cmocka_unit_test(answered_first_identified_later),

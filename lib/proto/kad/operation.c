@@ -1,6 +1,7 @@
 /* An operation's life: a lookup, for some then a round of storing, and its end. */
 #include "proto/kad/internal.h"
 
+#include "proto/kad/distance.h"
 #include "util/ensure.h"
 
 /* Servers that must give a valid value before a search ends. */
@@ -109,13 +110,17 @@ static void lookup_end(struct kad *kad, struct operation *operation, nanos now) 
     }
 }
 
-/* The deepest bucket with a peer in it, or 0. */
-static size_t deepest_bucket(const struct kad *kad) {
-    size_t bucket = KAD_BUCKETS - 1;
-    while (bucket > 0 && kad->table.bucket_sizes[bucket] == 0) {
-        bucket--;
+/* After a lookup of ourselves: whoever shares more bits with us than the farthest of the k closest
+ * is one of them. Only the other buckets, whose number this is, hold more than it found. */
+static size_t buckets_to_refresh(const struct query *query) {
+    struct query_peer *closest[QUERY_RESULT_MAX];
+    size_t count = query_result(query, closest);
+    if (count < KAD_K) {
+        return 0; /* these are all there are */
     }
-    return bucket < KAD_REFRESH_BUCKET_MAX ? bucket : KAD_REFRESH_BUCKET_MAX;
+    uint64_t head = kad_head(&closest[KAD_K - 1]->distance);
+    size_t buckets = 1 + (head != 0 ? (size_t)__builtin_clzll(head) : KAD_BUCKETS);
+    return buckets < KAD_REFRESH_BUCKETS_MAX ? buckets : KAD_REFRESH_BUCKETS_MAX;
 }
 
 static bool bucket_is_fresh(const struct kad *kad, size_t bucket, nanos now) {
@@ -123,11 +128,18 @@ static bool bucket_is_fresh(const struct kad *kad, size_t bucket, nanos now) {
     return refreshed != 0 && nanos_since(now, refreshed) < kad->limits.refresh_interval / 2;
 }
 
+bool operation_refresh_wanted(const struct kad *kad, nanos now) {
+    /* Others find a server by what its neighbours know: it looks who they are. */
+    bool wanted = kad->mode == KAD_SERVER || kad->table.size < KAD_K;
+    for (size_t bucket = 0; !wanted && bucket < kad->refresh_buckets; bucket++) {
+        wanted = !members_fill(kad, bucket, now);
+    }
+    return wanted;
+}
+
 /* Goes on to the next bucket that wants refreshing; false when there is none. */
 static bool bootstrap_next(struct kad *kad, struct operation *operation, nanos now) {
-    /* Fewer than k answered when we looked for ourselves: these are all there are. */
-    bool knows_all = operation->bucket == 0 && operation->query.answered < KAD_K;
-    while (!knows_all && operation->bucket <= deepest_bucket(kad)) {
+    while (operation->bucket < kad->refresh_buckets) {
         size_t bucket = operation->bucket++;
         uint8_t key[REFRESH_KEY_SIZE];
         if (bucket_is_fresh(kad, bucket, now) || members_fill(kad, bucket, now) ||
@@ -138,6 +150,7 @@ static bool bootstrap_next(struct kad *kad, struct operation *operation, nanos n
         if (lookup_begin(kad, operation, BYTES_ARRAY(key), now) != 0) {
             operation->is_out_of_memory = true;
         }
+        operation->query.window = KAD_REFRESH_WINDOW;
         return true;
     }
     return false;
@@ -305,6 +318,9 @@ void operation_finish(struct kad *kad, struct operation *operation, int status, 
 static void lookup_finished(struct kad *kad, struct operation *operation, nanos now) {
     bool is_storing = operation->kind == KAD_PROVIDE || operation->kind == KAD_PUT_VALUE;
     if (operation->kind == KAD_BOOTSTRAP) {
+        if (operation->bucket == 0) {
+            kad->refresh_buckets = buckets_to_refresh(&operation->query);
+        }
         lookup_end(kad, operation, now);
         if (!bootstrap_next(kad, operation, now)) {
             /* Its numbers are counted already. */

@@ -111,7 +111,7 @@ static bool ask_store(struct kad *kad, struct operation *operation, nanos now,
     return false;
 }
 
-/* A peer is asked for itself: every server can answer that, and go-libp2p does the same. */
+/* A peer that is checked is asked for us: every server can answer that, and says who is near us. */
 static bool ask_check(struct kad *kad, nanos now, struct kad_ask *ret_ask) {
     const struct peer_id *id;
     struct bytes addresses;
@@ -126,7 +126,7 @@ static bool ask_check(struct kad *kad, nanos now, struct kad_ask *ret_ask) {
     }
     request->type = KAD_MESSAGE_FIND_NODE;
     struct writer writer = writer_of((struct span){kad->check_request, sizeof(kad->check_request)});
-    kad_message_put_head(&writer, KAD_MESSAGE_FIND_NODE, peer_id_bytes(id));
+    kad_message_put_head(&writer, KAD_MESSAGE_FIND_NODE, peer_id_bytes(&kad->own_id));
     ENSURE(writer.error == 0);
     ask.addresses = addresses;
     ask.request = writer_bytes(&writer);
@@ -188,6 +188,9 @@ static void request_answered(struct kad *kad, struct request *request,
                                  : members_addresses(kad, &ended.peer, &is_connected);
     request_free(kad, request);
     members_answered(kad, &ended.peer, addresses, now);
+    if (ended.kind == REQUEST_CHECK) {
+        members_hear(kad, &ended.peer, answer, now);
+    }
     struct operation *operation = ended.operation;
     if (operation == NULL) {
         return;
