@@ -70,6 +70,29 @@ static int count(struct peer *peer, const struct link *link, const struct netadd
     return admission_connect(admission, ticket);
 }
 
+/* Ends a connection of the network that has most: the latest on which nothing of the application
+ * runs, else the latest. False when there is none. */
+static bool make_place(struct peer *peer) {
+    const struct admission *admission = &peer->resources.admission;
+    struct peer_connection *chosen = NULL;
+    struct peer_connection *connection = NULL;
+    while ((connection = peer_connection_next(peer, connection)) != NULL) {
+        bool used = connection->application_streams > 0 || connection->keeps > 0;
+        bool better = chosen == NULL || !used || chosen->application_streams + chosen->keeps > 0;
+        if (connection->inbound && !connection->expelled && better &&
+            admission_yields(admission, &connection->address)) {
+            chosen = connection;
+        }
+    }
+    if (chosen == NULL) {
+        return false;
+    }
+    chosen->expelled = true;
+    chosen->link->transport->verbs->close(chosen->link, PEER_CLOSE_LIMIT,
+                                          "another network needs the place", peer->now);
+    return true;
+}
+
 /* Why a connection cannot stay, or NULL. It is counted. */
 static const char *refusal_of(struct peer *peer, const struct link_event *event,
                               const struct netaddr *origin, uint64_t *ret_code) {
@@ -93,7 +116,11 @@ static const char *refusal_of(struct peer *peer, const struct link_event *event,
         admission_offend(&resources->admission, origin, ADMISSION_CONNECTED, peer->now);
         return "too many connections of this peer";
     }
-    return resources_over(resources, origin, peer->now);
+    const char *over = resources_over(resources, origin, peer->now);
+    if (over == NULL && admission_is_crowded(&resources->admission) && !make_place(peer)) {
+        over = "too many connections";
+    }
+    return over;
 }
 
 /* Where there is a direct connection, relayed ones are only used by those who hold them. */
@@ -266,7 +293,8 @@ void connection_closed(struct peer *peer, const struct link_event *event) {
         list_remove(&connection->known->connections, &connection->sibling);
     }
     admission_end(&peer->resources.admission, &connection->ticket);
-    if (connection->inbound && (error == PLASM_MALFORMED || error == PLASM_LIMIT)) {
+    if (connection->inbound &&
+        (error == PLASM_MALFORMED || error == PLASM_LIMIT || error == PLASM_UNTRUSTED)) {
         admission_offend(&peer->resources.admission, &connection->address, ADMISSION_PROTOCOL,
                          peer->now);
     }

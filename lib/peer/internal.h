@@ -117,7 +117,7 @@ struct peer_connection {
     bool reads_capability;
     bool pings_apart; /* the other side does not answer twice on one stream */
     bool takes_push;
-    bool expelled; /* closed for what it did */
+    bool expelled; /* closed for what it did, or for another */
     bool ended;
     bool unreported; /* PEER_EVENT_DISCONNECTED found no place in the queue */
     int end_error;

@@ -33,19 +33,23 @@ struct raw {
     struct raw_stream *streams[RAW_STREAMS_MAX];
 };
 
-/* In a world of links in memory. `number` tells several of them apart. */
-static inline struct raw *raw_new(struct world *world, uint8_t number) {
+/* In a world of links in memory, at 10.`network`. `number` tells several of them apart. */
+static inline struct raw *raw_new_in(struct world *world, uint8_t network, uint8_t number) {
     struct raw *raw = memory_alloc(sizeof(*raw));
     raw->world = world;
     memory_init(&raw->memory, SIZE_MAX);
-    uint8_t seed[ED25519_SEED_SIZE] = {number, 99};
+    uint8_t seed[ED25519_SEED_SIZE] = {number, 99, network};
     ed25519_from_seed(&raw->secret, seed);
     public_key_from_ed25519(raw->secret.public_key, &raw->key);
     peer_id_from_key(&raw->key, &raw->id);
-    struct netaddr address = {.family = NETADDR_IP4, .ip = {10, 9, 9, number}, .port = 4001};
+    struct netaddr address = {.family = NETADDR_IP4, .ip = {10, network, 9, number}, .port = 4001};
     multiaddr_from_quic(&address, &raw->address);
     raw->transport = memory_transport_new(memory_net_of(world), &raw->address, &raw->id, &raw->key);
     return raw;
+}
+
+static inline struct raw *raw_new(struct world *world, uint8_t number) {
+    return raw_new_in(world, 9, number);
 }
 
 static inline struct raw_stream *raw_stream_new(struct raw *raw, struct link_stream *link_stream,

@@ -92,7 +92,7 @@ const char *resources_denied(const struct resources *resources, const struct pee
 const char *resources_over(struct resources *resources, const struct netaddr *address, nanos now) {
     struct admission *admission = &resources->admission;
     const struct admission_limits *limits = &resources->limits.admission;
-    if (admission->inbound > limits->connections_inbound_max) {
+    if (admission_is_crowded(admission) && !admission_outranks(admission, address)) {
         return "too many connections";
     }
     if (address->family != NETADDR_NONE && !netaddr_is_loopback(address) &&

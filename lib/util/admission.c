@@ -29,6 +29,7 @@ void admission_init(struct admission *admission, const struct admission_limits *
                     struct memory *memory, const uint64_t secret[2]) {
     *admission = (struct admission){.limits = *limits, .memory = memory};
     prefix_table_init(&admission->prefixes, memory, secret);
+    network_groups_init(&admission->networks, memory, secret);
     bucket_fill(&admission->unproven, limits->retry_accepts_per_second, 0);
 }
 
@@ -44,6 +45,7 @@ void admission_done(struct admission *admission) {
     if (admission->memory != NULL) {
         drop_rules(admission);
         prefix_table_done(&admission->prefixes);
+        network_groups_done(&admission->networks);
     }
 }
 
@@ -102,11 +104,20 @@ static const char *refuse(struct admission *admission, const struct netaddr *rem
     return reason;
 }
 
+/* All places are taken, and its network has as many of them as others may have. */
+static bool has_no_place(const struct admission *admission, const struct netaddr *remote) {
+    size_t places = admission->limits.connections_inbound_max;
+    size_t beyond = admission->limits.handshakes_inbound_max; /* until the owner ends others */
+    return admission->inbound >= places && (admission->inbound - places >= beyond ||
+                                            network_groups_size(&admission->networks, remote) + 1 >=
+                                                network_groups_largest(&admission->networks));
+}
+
 /* Why there is no place for it, or NULL. */
 static const char *over_limit(struct admission *admission, const struct netaddr *remote,
                               bool proven, nanos now) {
     const struct admission_limits *limits = &admission->limits;
-    if (admission->inbound >= limits->connections_inbound_max) {
+    if (has_no_place(admission, remote)) {
         return "too many connections"; /* whose fault that is, it does not say */
     }
     if (!is_exempt(remote) &&
@@ -162,15 +173,21 @@ void admission_begin(struct admission *admission, struct admission_ticket *ticke
 }
 
 static int count_prefix(struct admission *admission, struct admission_ticket *ticket) {
-    if (ticket->address.family == NETADDR_NONE) {
-        return 0;
+    int error = network_groups_add(&admission->networks, &ticket->address);
+    ticket->grouped = error == 0;
+    if (error != 0 || ticket->address.family == NETADDR_NONE) {
+        return error;
     }
-    int error = prefix_table_add(&admission->prefixes, &ticket->address);
+    error = prefix_table_add(&admission->prefixes, &ticket->address);
     ticket->counted = error == 0;
     return error;
 }
 
 static void uncount_prefix(struct admission *admission, struct admission_ticket *ticket) {
+    if (ticket->grouped) {
+        network_groups_remove(&admission->networks, &ticket->address);
+        ticket->grouped = false;
+    }
     if (ticket->counted) {
         prefix_table_remove(&admission->prefixes, &ticket->address);
         ticket->counted = false;
@@ -188,6 +205,20 @@ int admission_connect(struct admission *admission, struct admission_ticket *tick
     admission->handshakes--;
     admission->inbound++;
     return 0;
+}
+
+bool admission_is_crowded(const struct admission *admission) {
+    return admission->inbound > admission->limits.connections_inbound_max;
+}
+
+bool admission_outranks(const struct admission *admission, const struct netaddr *address) {
+    return network_groups_size(&admission->networks, address) <
+           network_groups_largest(&admission->networks);
+}
+
+bool admission_yields(const struct admission *admission, const struct netaddr *address) {
+    return network_groups_size(&admission->networks, address) ==
+           network_groups_largest(&admission->networks);
 }
 
 void admission_move(struct admission *admission, struct admission_ticket *ticket,

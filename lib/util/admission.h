@@ -3,12 +3,17 @@
  * that an address cannot have its share once by QUIC and again by TCP.
  *
  * A transport asks before it spends anything on a new connection, and keeps a ticket in it until it
- * ends. Loopback addresses count in the totals only. */
+ * ends. Loopback addresses count in the totals only.
+ *
+ * When all places are taken one more is welcome from a network (IPv4 /16, IPv6 /32) that has fewer
+ * than the one that has most, and the owner of the connections ends one of the latter: who wants to
+ * keep others out needs more networks than there are places. */
 #ifndef UTIL_ADMISSION_H
 #define UTIL_ADMISSION_H
 
 #include "util/bucket.h"
 #include "util/netprefix.h"
+#include "util/network_groups.h"
 #include "util/prefix_table.h"
 
 /* Defaults: limits.md. */
@@ -64,6 +69,7 @@ enum admission_verdict {
 struct admission {
     struct admission_limits limits;
     struct prefix_table prefixes;
+    struct network_groups networks; /* of those connected */
     struct bucket unproven;
     size_t inbound;
     size_t handshakes;
@@ -82,6 +88,7 @@ struct admission_ticket {
     bool proven;    /* the address */
     bool begun;     /* a handshake */
     bool connected; /* counted in all */
+    bool grouped;   /* in its network */
     bool counted;   /* of its prefix */
 };
 
@@ -109,6 +116,12 @@ void admission_begin(struct admission *admission, struct admission_ticket *ticke
                      const struct netaddr *remote, bool proven);
 /* It is connected. PLASM_NO_MEMORY. */
 MUST_CHECK int admission_connect(struct admission *admission, struct admission_ticket *ticket);
+/* More are connected than there are places: one has to go. */
+bool admission_is_crowded(const struct admission *admission);
+/* A connection of this address that is counted already may stay instead of one of the network that
+ * has most; and: this one is of the network that has most. */
+bool admission_outranks(const struct admission *admission, const struct netaddr *address);
+bool admission_yields(const struct admission *admission, const struct netaddr *address);
 /* The other side has another address now. */
 void admission_move(struct admission *admission, struct admission_ticket *ticket,
                     const struct netaddr *remote);

@@ -183,6 +183,43 @@ static void counts(void **state) {
     assert_int_equal(admission_count(&admission, &moved), 0);
 }
 
+/* When all places are taken, a network with fewer gets one of the network with most. */
+static void crowded(void **state) {
+    (void)state;
+    struct admission_ticket tickets[7] = {{.begun = false}};
+    static const char *const ips[] = {"203.0.1.1", "203.0.2.1", "203.0.3.1", "198.51.1.1",
+                                      "198.51.2.1"};
+    for (size_t i = 0; i < ARRAY_SIZE(ips); i++) {
+        struct netaddr remote = address(ips[i]);
+        admission_begin(&admission, &tickets[i], &remote, true);
+        assert_int_equal(admission_connect(&admission, &tickets[i]), 0);
+    }
+    assert_false(admission_is_crowded(&admission));
+    nanos now = NANOS_SECOND;
+    assert_int_equal(ask("203.0.4.1", true, now), ADMISSION_REFUSED);
+    assert_int_equal(ask("198.51.3.1", true, now), ADMISSION_REFUSED); /* it would change sides */
+    assert_int_equal(ask("192.0.1.1", true, now), ADMISSION_WELCOME);
+    assert_int_equal(ask("2001:db8::1", false, now), ADMISSION_WELCOME);
+    struct netaddr most = address("203.0.9.9");
+    struct netaddr fewer = address("198.51.9.9");
+    struct netaddr new = address("192.0.1.1");
+    for (size_t i = 5; i < 7; i++) {
+        admission_begin(&admission, &tickets[i], &new, true);
+        assert_int_equal(admission_connect(&admission, &tickets[i]), 0);
+        assert_true(admission_is_crowded(&admission));
+    }
+    assert_true(admission_yields(&admission, &most));
+    assert_false(admission_yields(&admission, &fewer));
+    assert_true(admission_outranks(&admission, &new));
+    assert_false(admission_outranks(&admission, &most));
+    /* Where nobody ends any, it is over when as many came as may be on their way. */
+    assert_int_equal(ask("2001:db8::1", true, now), ADMISSION_REFUSED);
+    for (size_t i = 0; i < 7; i++) {
+        admission_end(&admission, &tickets[i]);
+    }
+    assert_int_equal(network_groups_largest(&admission.networks), 0);
+}
+
 static void rules(void **state) {
     (void)state;
     struct netprefix denied[] = {prefix("203.0.113.0/24")};
@@ -201,6 +238,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(rates, set_up, tear_down),
         cmocka_unit_test_setup_teardown(named_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(counts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(crowded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rules, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

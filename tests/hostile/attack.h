@@ -13,16 +13,23 @@ struct attacker;
 struct attack {
     const char *name;
     void (*step)(struct attacker *attacker);
-    bool tcp;         /* no QUIC at all */
-    bool deaf;        /* answers are not even read */
-    const char *what; /* for --help */
+    bool tcp;                     /* no QUIC at all */
+    bool deaf;                    /* answers are not even read */
+    const char *what;             /* for --help */
+    const struct tube_kind *tube; /* of those in tube_attacks.c */
 };
 extern const struct attack attacks[];
 extern const size_t attack_count;
+/* Over TCP, from inside. */
+extern const struct attack tube_attacks[];
+extern const size_t tube_attack_count;
 
 struct attacker {
     const struct attack *attack;
     struct netaddr target;
+    struct netaddr sources; /* the first of `source_count`, for those that use many; 0: none */
+    uint32_t source_count;
+    uint32_t source_step; /* from one to the next */
     int fd;
     struct memory memory;
     struct quic_endpoint *endpoint;
@@ -40,6 +47,8 @@ struct attacker {
     uint64_t refused_streams;
     uint64_t datagrams;
     uint64_t frames;
+    uint64_t goodbyes;     /* Yamux's Go Away */
+    uint32_t goodbye_code; /* of the last one */
     char last_reason[160];
 };
 
@@ -50,6 +59,8 @@ typedef size_t frame_maker(uint8_t *room, size_t size);
 void wire_replace_frames(frame_maker *maker);
 int wire_open(struct attacker *attacker);
 void wire_close(struct attacker *attacker);
+/* A certificate of a fresh identity. */
+MUST_CHECK int wire_certificate(struct certificate *ret_certificate);
 /* Receives, sends and waits up to a millisecond. */
 void wire_turn(struct attacker *attacker);
 /* Sends a datagram as it is. */

@@ -36,7 +36,7 @@ void wire_replace_frames(frame_maker *maker) {
     frames = maker;
 }
 
-static int make_certificate(struct certificate *ret_certificate) {
+int wire_certificate(struct certificate *ret_certificate) {
     struct ed25519_secret secret;
     struct public_key key;
     uint8_t signature[ED25519_SIGNATURE_SIZE];
@@ -68,7 +68,7 @@ int wire_open(struct attacker *attacker) {
     random_init(&attacker->random, seed);
     attacker->now = host_now();
     struct certificate certificate;
-    error = make_certificate(&certificate);
+    error = wire_certificate(&certificate);
     if (error != 0) {
         return error;
     }

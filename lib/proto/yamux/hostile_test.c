@@ -98,6 +98,31 @@ static void stream_flood(void **state) {
     testing_done(&side);
 }
 
+/* Who reads our refusals and goes on: taken in a burst, then at a rate. */
+static void refused_streams(void **state) {
+    (void)state;
+    const struct yamux_limits *limits = &yamux_limits_default;
+    const struct yamux_frame open = {YAMUX_WINDOW, YAMUX_SYN, 1, 0};
+    struct testing_side side;
+    testing_init(&side, false, NULL);
+    size_t count = flood(&side, &open, 5000, 2);
+    assert_true(side.over);
+    assert_int_equal(count, limits->streams_inbound_max + limits->resets_burst + 1);
+    assert_int_equal(side.last_closed.error, PLASM_LIMIT);
+    assert_int_equal(side.last_closed.code, YAMUX_CODE_PROTOCOL);
+    testing_done(&side);
+
+    testing_init(&side, false, NULL);
+    struct yamux_frame next = open;
+    for (int second = 0; second < 30; second++) {
+        (void)flood(&side, &next, limits->resets_per_second, 2);
+        next.stream_id += 2 * limits->resets_per_second;
+        side.now += NANOS_SECOND;
+    }
+    assert_false(side.over);
+    testing_done(&side);
+}
+
 static void pings_that_are_not_read(void **state) {
     (void)state;
     struct testing_side side;
@@ -227,6 +252,7 @@ int main(void) {
         cmocka_unit_test(floods_of_nothing),
         cmocka_unit_test(rapid_resets),
         cmocka_unit_test(stream_flood),
+        cmocka_unit_test(refused_streams),
         cmocka_unit_test(pings_that_are_not_read),
         cmocka_unit_test(protocol_errors),
         cmocka_unit_test(no_yamux_at_all),

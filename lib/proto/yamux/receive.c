@@ -31,10 +31,12 @@ static void count_idle(struct yamux *mux) {
     }
 }
 
+/* A stream that is reset, by them or because there are too many: it cost more than it brought. */
 static void count_reset(struct yamux *mux) {
     if (!yamux_rate_take(&mux->reset_rate, mux->limits.resets_per_second, mux->limits.resets_burst,
                          mux->now)) {
-        yamux_fail(mux, PLASM_LIMIT, YAMUX_CODE_PROTOCOL, "too many streams opened and reset");
+        yamux_fail(mux, PLASM_LIMIT, YAMUX_CODE_PROTOCOL,
+                   "too many streams opened and reset, or beyond those allowed");
     }
 }
 
@@ -98,9 +100,8 @@ static struct yamux_stream *accept_stream(struct yamux *mux, const struct yamux_
         return NULL;
     }
     struct yamux_stream *stream = NULL;
-    if ((frame->flags & YAMUX_RST) != 0) {
-        count_reset(mux);
-    } else if (mux->inbound < mux->limits.streams_inbound_max) {
+    bool born_reset = (frame->flags & YAMUX_RST) != 0;
+    if (!born_reset && mux->inbound < mux->limits.streams_inbound_max) {
         stream = yamux_stream_add(mux, frame->stream_id, true);
     }
     if (stream != NULL) {
@@ -110,10 +111,11 @@ static struct yamux_stream *accept_stream(struct yamux *mux, const struct yamux_
         yamux_stream_tell(stream);
         return stream;
     }
+    count_reset(mux);
     if (!mux->over) {
         mux->stray_bytes += YAMUX_WINDOW_BYTES;
         mux->stray_frames += YAMUX_STRAY_FRAMES;
-        if ((frame->flags & YAMUX_RST) == 0) {
+        if (!born_reset) {
             yamux_queue_reset(mux, frame->stream_id, YAMUX_RESET_LIMIT);
         }
     }

@@ -49,11 +49,12 @@ struct yamux_limits {
     size_t streams_inbound_max;  /* open at a time; more are reset */
     size_t streams_outbound_max; /* open at a time */
     size_t backlog_max;          /* opened by us and not acknowledged yet */
-    size_t window_bytes_max;    /* how far a receive window grows when it is what limits the rate */
-    size_t unsent_bytes_max;    /* of a stream's written bytes that were not transmitted yet */
-    size_t unsent_bytes_low;    /* YAMUX_STREAM_WRITABLE at or below it */
-    uint32_t resets_per_second; /* inbound streams that the other side opens and resets; a burst */
-    uint32_t resets_burst;      /* more than this ends the connection */
+    size_t window_bytes_max; /* how far a receive window grows when it is what limits the rate */
+    size_t unsent_bytes_max; /* of a stream's written bytes that were not transmitted yet */
+    size_t unsent_bytes_low; /* YAMUX_STREAM_WRITABLE at or below it */
+    uint32_t
+        resets_per_second; /* inbound streams that the other side opens and resets, or that are */
+    uint32_t resets_burst; /* too many; a burst of more ends the connection */
     uint32_t idle_frames_per_second; /* frames that ask for nothing: pings, empty ones, ones for */
     uint32_t idle_frames_burst;      /* streams that are gone */
     nanos keep_alive_interval;       /* of connections that have it on */
