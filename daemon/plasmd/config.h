@@ -71,6 +71,7 @@ struct config {
     uint64_t module_cache_bytes;
     uint64_t runners_warm;
     uint64_t lost_grace_ms;
+    uint64_t drain_timeout_ms;
     uint64_t price;
     uint64_t receipts_days;
     uint64_t store_bytes;

@@ -5,10 +5,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "plasmd/drain.h"
 #include "plasmd/queue.h"
 #include "plasmd/receipts.h"
+#include "util/cursor.h"
 #include "util/ensure.h"
 
+/* Head of a piece of output that waits: stream and size. */
+#define PIECE_HEAD_SIZE 5
 /* Everything is held back so long after the acceptance: a quick job answers with one write. */
 #define HOLD_TIME (1 * NANOS_MILLISECOND)
 /* Output that may wait in the daemon besides the machine's own bound: what the runner had read. */
@@ -38,7 +42,7 @@ struct job *job_find_manifest(struct worker *worker, const struct sha256_digest 
 
 uint64_t worker_free_slots(const struct worker *worker) {
     uint64_t running = worker->config->jobs_running;
-    return worker->job_count < running ? running - worker->job_count : 0;
+    return !worker->stopping && worker->job_count < running ? running - worker->job_count : 0;
 }
 
 void job_free(struct job *job) {
@@ -215,6 +219,9 @@ void job_start(struct session *session, nanos now) {
     int64_t number = 0;
     uint64_t position = queue_position_of_new(worker, session);
     int error = manifest_fit(manifest, &limits, &effective, NULL);
+    if (error == 0 && worker->stopping) {
+        error = PLASM_CLOSED;
+    }
     if (error == 0 && job_find(worker, &session->client, manifest->job_id) != NULL) {
         error = PLASM_CONFLICT;
     }
@@ -238,7 +245,9 @@ void job_start(struct session *session, nanos now) {
     if (job == NULL) {
         struct job_rejected rejected = {
             .code = error == PLASM_CONFLICT ? JOB_REJECTED_CONFLICT : JOB_REJECTED_UNAVAILABLE,
-            .text = bytes_of_string(plasm_error_message(error != 0 ? error : PLASM_NO_MEMORY))};
+            .text = bytes_of_string(
+                worker->stopping ? "draining: the worker is stopping and takes no new jobs"
+                                 : plasm_error_message(error != 0 ? error : PLASM_NO_MEMORY))};
         (void)!job_worker_reject(&session->machine, &rejected);
         if (module != NULL) {
             module_release(module);
@@ -262,7 +271,7 @@ void job_start(struct session *session, nanos now) {
     jobs_schedule(worker, now);
 }
 
-void job_cancel(struct job *job, nanos now) {
+static void cancel(struct job *job, const char *before_it_ran, nanos now) {
     if (job->cancelled || job->over) {
         return;
     }
@@ -270,39 +279,85 @@ void job_cancel(struct job *job, nanos now) {
     if (job->phase == JOB_RUNNING) {
         runner_job_cancel(job->run, now);
     } else {
-        job_end_without_run(job, RUNNER_STATUS_CANCELLED, "cancelled before it ran", now);
+        job_end_without_run(job, RUNNER_STATUS_CANCELLED, before_it_ran, now);
+    }
+}
+
+void job_cancel(struct job *job, nanos now) {
+    cancel(job, "cancelled before it ran", now);
+}
+
+void job_stop(struct job *job, const char *text, nanos now) {
+    job->stop_text = text;
+    cancel(job, text, now);
+}
+
+void job_give_up_reader(struct job *job, nanos now) {
+    daemon_log(LOG_LEVEL_INFO, "Job %s: its client does not read its output",
+               job->owner->machine.manifest.job_id);
+    buffer_clear(&job->backlog);
+    session_cut(job->owner, now);
+    job_conclude(job, now);
+}
+
+/* Gives the job's client the grace to come back, or to read. */
+static void give_grace(struct job *job, nanos now) {
+    nanos grace = job->worker->config->lost_grace_ms * NANOS_MILLISECOND;
+    if (heap_set(&job->worker->deadlines, &job->deadline.node, nanos_add(now, grace)) != 0) {
+        job_expire(job, now);
     }
 }
 
 void job_lost(struct job *job, nanos now) {
-    if (job->over) {
-        return;
-    }
-    nanos grace = job->worker->config->lost_grace_ms * NANOS_MILLISECOND;
-    if (heap_set(&job->worker->deadlines, &job->deadline.node, nanos_add(now, grace)) != 0) {
-        job_cancel(job, now);
+    if (!job->over) {
+        give_grace(job, now);
+    } else if (heap_set(&job->worker->deadlines, &job->deadline.node, now) != 0) {
+        daemon_log(LOG_LEVEL_ERROR, "Out of memory: a timer is lost");
     }
 }
 
 void job_expire(struct job *job, nanos now) {
-    job_cancel(job, now);
+    if (job->over) {
+        job_give_up_reader(job, now);
+    } else {
+        job_cancel(job, now);
+    }
 }
 
 /* Moves output that waits on to the owner's machine; true when nothing waits any more. */
 static bool drain_backlog(struct job *job) {
     while (job->backlog.size > 0) {
+        struct cursor cursor = cursor_of(buffer_bytes(&job->backlog));
+        enum job_stream stream = (enum job_stream)cursor_u8(&cursor);
+        struct bytes piece = cursor_take(&cursor, cursor_u32(&cursor));
         size_t taken = 0;
-        if (job_worker_output(&job->owner->machine, job->backlog_stream,
-                              buffer_bytes(&job->backlog), &taken) != 0) {
+        if (job_worker_output(&job->owner->machine, stream,
+                              bytes_slice(piece, job->backlog_begun, piece.size), &taken) != 0) {
             buffer_clear(&job->backlog); /* nobody is there to read it */
             return true;
         }
-        if (taken == 0) {
+        job->backlog_begun += taken;
+        if (job->backlog_begun < piece.size) {
             return false;
         }
-        buffer_consume(&job->backlog, taken);
+        buffer_consume(&job->backlog, PIECE_HEAD_SIZE + piece.size);
+        job->backlog_begun = 0;
     }
     return true;
+}
+
+/* Output that has to wait: the module stops at its next write. */
+static int keep_back(struct job *job, enum job_stream stream, struct bytes data) {
+    uint8_t head[PIECE_HEAD_SIZE];
+    struct writer writer = writer_of((struct span){head, sizeof(head)});
+    writer_u8(&writer, (uint8_t)stream);
+    writer_u32(&writer, (uint32_t)data.size);
+    if (!job->paused) {
+        job->paused = true;
+        runner_job_pause(job->run);
+    }
+    int error = buffer_append(&job->backlog, BYTES_ARRAY(head));
+    return error != 0 ? error : buffer_append(&job->backlog, data);
 }
 
 void job_writable(struct job *job, nanos now) {
@@ -327,23 +382,17 @@ static void take_output(struct job *job, const struct runner_event_output *outpu
     enum job_stream stream = output->stream == RUNNER_STDOUT ? JOB_STDOUT : JOB_STDERR;
     kept_output_add(&job->kept, (uint8_t)stream, output->data);
     size_t taken = 0;
-    /* Two streams do not mix in the backlog: what is there goes first or ends the job. */
     bool clear = drain_backlog(job);
     if (clear && job_worker_output(&job->owner->machine, stream, output->data, &taken) != 0) {
         taken = output->data.size;
     }
-    if (taken < output->data.size) {
-        struct bytes rest = bytes_slice(output->data, taken, output->data.size);
-        if ((!clear && job->backlog_stream != stream) || buffer_append(&job->backlog, rest) != 0) {
-            daemon_log(LOG_LEVEL_WARNING, "Job %s: output overran its pause",
-                       job->owner->machine.manifest.job_id);
-            runner_job_cancel(job->run, now);
-        }
-        job->backlog_stream = stream;
-        if (!job->paused) {
-            job->paused = true;
-            runner_job_pause(job->run);
-        }
+    if (taken < output->data.size &&
+        keep_back(job, stream, bytes_slice(output->data, taken, output->data.size)) != 0) {
+        daemon_log(LOG_LEVEL_WARNING, "Job %s: output overran its pause",
+                   job->owner->machine.manifest.job_id);
+        buffer_clear(&job->backlog);
+        session_cut(job->owner, now);
+        job_stop(job, "the worker had no memory for its output", now);
     }
     if (job->owner->stream != NULL) {
         session_pump(job->owner, now);
@@ -359,6 +408,10 @@ static void take_finished(struct job *job, const struct runner_event_finished *f
     job->over = true;
     job->result = finished->result;
     bytes_cut_string(finished->result.text, job->result_text, sizeof(job->result_text));
+    if (job->stop_text != NULL && job->result.status == RUNNER_STATUS_CANCELLED) {
+        job->result.status = RUNNER_STATUS_FAILED; /* not the client's wish */
+        snprintf(job->result_text, sizeof(job->result_text), "%s", job->stop_text);
+    }
     unsigned long long wall_ms = (unsigned long long)((finished->result.wall_us + 999) / 1000);
     if (finished->result.exit_code >= 0) {
         daemon_log(LOG_LEVEL_INFO, "Execution complete: exit_code=%lld, wall_time=%llums",
@@ -369,6 +422,8 @@ static void take_finished(struct job *job, const struct runner_event_finished *f
     }
     if (drain_backlog(job)) {
         job_conclude(job, now);
+    } else {
+        give_grace(job, now); /* from now on nobody else ends it */
     }
 }
 
@@ -387,9 +442,14 @@ void jobs_runner_event(struct worker *worker, const struct runner_event *event, 
         daemon_log(LOG_LEVEL_ERROR, "Sandbox stopped: %s; starting it again", event->stopped.text);
         break;
     case RUNNER_EVENT_OUTPUT:
-        take_output(event->output.user, &event->output, now);
+        if (!worker->drain.at_once) {
+            take_output(event->output.user, &event->output, now);
+        }
         break;
     case RUNNER_EVENT_FINISHED:
+        if (worker->drain.at_once) {
+            break;
+        }
         take_finished(event->finished.user, &event->finished, now);
         jobs_schedule(worker, now);
         break;
@@ -429,6 +489,9 @@ void worker_expire(struct worker *worker, nanos now) {
             break;
         case DEADLINE_QUEUE:
             queue_tell(worker, now);
+            break;
+        case DEADLINE_DRAIN:
+            drain_expire(worker, now);
             break;
         }
     }

@@ -59,10 +59,11 @@ struct job {
     struct hash *stderr_hash;
     struct kept_output kept; /* for those who ask again */
     uint64_t price;
-    struct buffer backlog; /* output the owner's machine had no room for */
-    enum job_stream backlog_stream;
+    struct buffer backlog; /* output the owner's machine had no room for: stream, size, bytes */
+    size_t backlog_begun;  /* bytes of its first piece that are sent */
     bool paused;
     bool cancelled;
+    const char *stop_text; /* why the worker itself stopped it; NULL: it did not */
     int64_t started_ms;
     int64_t number; /* the store's */
     /* Once it is over, until its output is sent: */
@@ -84,6 +85,10 @@ void job_tell(struct job *job, enum job_state state, uint64_t position, nanos no
 struct job *job_find_manifest(struct worker *worker, const struct sha256_digest *manifest_hash);
 /* The owner's client wants it stopped. */
 void job_cancel(struct job *job, nanos now);
+/* The worker has to stop it: it fails with this text, a literal. */
+void job_stop(struct job *job, const char *text, nanos now);
+/* It is over and its output is not read: it ends without. */
+void job_give_up_reader(struct job *job, nanos now);
 /* The last watcher is gone: the grace begins. */
 void job_lost(struct job *job, nanos now);
 /* The owner's machine has room again. */
@@ -93,6 +98,8 @@ void job_free(struct job *job);
 
 /* session.c: transmit what a machine has, take its events. */
 void session_pump(struct session *session, nanos now);
+/* Ends the stream as if the connection was lost. */
+void session_cut(struct session *session, nanos now);
 /* The session's job has ended or there is none: it may go once its stream is over. */
 void session_release(struct session *session);
 void session_expire(struct session *session, nanos now);

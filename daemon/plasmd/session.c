@@ -65,6 +65,14 @@ static void drop_stream(struct session *session) {
     }
 }
 
+void session_cut(struct session *session, nanos now) {
+    if (session->stream != NULL) {
+        drop_stream(session);
+        job_worker_receive_lost(&session->machine);
+        detach(session, now);
+    }
+}
+
 static void set_deadline(struct session *session) {
     nanos deadline = job_worker_deadline(&session->machine);
     if (heap_set(&session->worker->deadlines, &session->deadline.node, deadline) != 0) {

@@ -4,14 +4,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "host/identity_file.h"
+#include "plasmd/drain.h"
 #include "plasmd/job.h"
+#include "plasmd/notify.h"
 #include "proto/capability/capability.h"
 #include "proto/kad/limits.h"
 #include "util/ensure.h"
@@ -29,25 +29,6 @@ static bool complain(const char *what, const char *why) {
     return false;
 }
 
-/* Tells systemd, where it asked for it. */
-static void notify(const char *state) {
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (path == NULL || strlen(path) >= sizeof(address.sun_path)) {
-        return;
-    }
-    memcpy(address.sun_path, path, strlen(path));
-    if (path[0] == '@') {
-        address.sun_path[0] = '\0'; /* the abstract namespace */
-    }
-    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0) {
-        (void)!sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&address, size);
-        (void)close(fd);
-    }
-}
-
 void worker_limits(const struct worker *worker, struct worker_limits *ret_limits) {
     const struct config *config = worker->config;
     *ret_limits = (struct worker_limits){.job = {.fuel = config->fuel,
@@ -58,7 +39,7 @@ void worker_limits(const struct worker *worker, struct worker_limits *ret_limits
                                          .stdin_bytes = config->stdin_bytes};
 }
 
-static void publish_capability(struct worker *worker) {
+void worker_publish(struct worker *worker) {
     const struct config *config = worker->config;
     struct capability capability = {.worker = worker->id,
                                     .profiles = {"wasip1", "deterministic/1"},
@@ -127,7 +108,7 @@ static void on_event(void *context, const struct peer_event *event) {
     case PEER_EVENT_REACHABILITY:
         relays_event(worker, event);
         reach_changed(worker);
-        publish_capability(worker);
+        worker_publish(worker);
         break;
     case PEER_EVENT_CONNECT_FAILED:
         daemon_log(LOG_LEVEL_INFO, "%s: %.*s",
@@ -180,6 +161,7 @@ static void on_log_prepare(uv_prepare_t *prepare) {
 
 static void on_prepare(uv_prepare_t *prepare) {
     struct worker *worker = CONTAINER_OF(prepare, struct worker, prepare);
+    drain_check(worker, host_now());
     alarm_set(&worker->alarm,
               nanos_min(heap_deadline(&worker->deadlines), runner_client_deadline(worker->runner)));
 }
@@ -200,18 +182,14 @@ static void on_publish(uv_timer_t *timer) {
     int64_t age_s = host_unix_ms() / 1000 - (int64_t)(worker->capability_seq / 1000000);
     if (slots != worker->published_slots || age_s >= CAPABILITY_RENEW_S || age_s < 0) {
         worker->published_slots = slots;
-        publish_capability(worker);
+        worker_publish(worker);
     }
     announce_expire(worker, host_now());
     save_table(worker);
 }
 
 static void on_signal(uv_signal_t *handle, int number) {
-    struct worker *worker = handle->data;
-    daemon_log(LOG_LEVEL_INFO, "Stopping: %s", number == SIGINT ? "interrupted" : "asked to");
-    worker->stopping = true;
-    notify("STOPPING=1");
-    uv_stop(&worker->loop);
+    drain_asked(handle->data, number == SIGINT ? "interrupted" : "asked to", host_now());
 }
 
 /* What there is now, for an operator who asks. */
@@ -488,7 +466,7 @@ static bool go_public(struct worker *worker) {
     worker->address_count =
         host_publish_addresses(worker->host, worker->addresses, PEER_OWN_ADDRESSES_MAX);
     worker->published_slots = capability_bucket(worker_free_slots(worker));
-    publish_capability(worker);
+    worker_publish(worker);
     daemon_log(LOG_LEVEL_INFO, "Advertising capabilities: arch=%s, runtime=%s", worker->arch,
                RUNNER_RUNTIME);
     struct buffer table;
@@ -608,6 +586,7 @@ int worker_run(const struct config *config) {
     scheduler_init(&worker->turns, &worker->memory, secret);
     scheduler_init(&worker->compile_turns, &worker->memory, secret);
     worker->queue_news.kind = DEADLINE_QUEUE;
+    worker->drain.deadline.kind = DEADLINE_DRAIN;
     char program[CONFIG_PATH_SIZE];
     daemon_log(LOG_LEVEL_INFO, "Starting Phase daemon v%s", WORKER_VERSION);
     bool started = start(worker, program);
@@ -615,7 +594,7 @@ int worker_run(const struct config *config) {
         (void)uv_prepare_start(&worker->prepare, on_prepare);
         (void)uv_timer_start(&worker->publish_timer, on_publish, PUBLISH_INTERVAL_MS,
                              PUBLISH_INTERVAL_MS);
-        notify("READY=1");
+        notify_state("READY=1");
         daemon_log_hold(true);
         (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
         daemon_log_hold(false);

@@ -18,10 +18,17 @@
 /* What peers may make this process hold, all connections and jobs together. */
 #define WORKER_MEMORY_MAX ((size_t)2 * 1024 * 1024 * 1024)
 
-enum deadline_kind { DEADLINE_SESSION, DEADLINE_JOB, DEADLINE_QUEUE };
+enum deadline_kind { DEADLINE_SESSION, DEADLINE_JOB, DEADLINE_QUEUE, DEADLINE_DRAIN };
 struct deadline {
     struct heap_node node;
     enum deadline_kind kind;
+};
+
+enum drain_phase { DRAIN_NONE, DRAIN_RUNNING, DRAIN_KILLING, DRAIN_LINGERING };
+struct drain {
+    struct deadline deadline;
+    enum drain_phase phase;
+    bool at_once; /* jobs have ended without their runners */
 };
 
 struct worker {
@@ -63,7 +70,8 @@ struct worker {
     size_t mapped_count;     /* ports that the router forwards */
     uint64_t published_slots;
     bool runner_ready;
-    bool stopping;
+    bool stopping; /* takes no new offers: drain.h */
+    struct drain drain;
     int exit_code;
 };
 
@@ -106,6 +114,8 @@ void jobs_schedule(struct worker *worker, nanos now);
 void jobs_free(struct worker *worker);
 /* Timers of sessions and jobs. */
 void worker_expire(struct worker *worker, nanos now);
+/* Makes and signs the capability record anew. */
+void worker_publish(struct worker *worker);
 /* The bounds of the configuration. */
 void worker_limits(const struct worker *worker, struct worker_limits *ret_limits);
 /* Free slots as of now. */

@@ -53,7 +53,11 @@ class Worker:
         if self.process.poll() is None:
             self.process.terminate()
             try:
-                code = self.process.wait(20)
+                try:
+                    code = self.process.wait(5)
+                except subprocess.TimeoutExpired:  # it waits for jobs: the second signal is for those
+                    self.process.terminate()
+                    code = self.process.wait(20)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
