@@ -16,8 +16,10 @@
 #define TCP_BACKLOG 1024
 /* Connections accepted, and rounds of reading or sending, before others have their turn. */
 #define ACCEPTS_PER_TURN 32
-#define READS_PER_TURN   4
-#define SENDS_PER_TURN   4
+/* Nothing is accepted for so long when the system has no descriptor or memory for one more. */
+#define ACCEPT_PAUSE_MS 100
+#define READS_PER_TURN  4
+#define SENDS_PER_TURN  4
 
 enum socket_state { SOCKET_CONNECTING, SOCKET_OPEN, SOCKET_CLOSED };
 
@@ -39,6 +41,7 @@ struct tcp_socket {
 struct tcp_listener {
     struct tcp *tcp;
     uv_poll_t poll;
+    uv_timer_t pause; /* watching goes on when it is over */
     int fd;
     struct netaddr address;
 };
@@ -427,15 +430,26 @@ static void dial(struct tcp *tcp, struct pipe *pipe) {
 
 static void on_listener(uv_poll_t *poll, int status, int events);
 
-/* No descriptor is left: the connection at the head of the queue is refused, or it would wake us
- * again and again. */
-static void refuse_one(struct tcp_listener *listener) {
+static void on_pause_over(uv_timer_t *timer) {
+    struct tcp_listener *listener = CONTAINER_OF(timer, struct tcp_listener, pause);
+    (void)uv_poll_start(&listener->poll, UV_READABLE, on_listener);
+}
+
+/* Whoever waits would wake us again and again. */
+static void pause_accepting(struct tcp_listener *listener) {
+    (void)uv_poll_stop(&listener->poll);
+    (void)uv_timer_start(&listener->pause, on_pause_over, ACCEPT_PAUSE_MS, 0);
+}
+
+/* No descriptor is left: the connection at the head of the queue is refused with the spare one, so
+ * that who waits is told. False without a spare one: somebody else took it. */
+static bool refuse_one(struct tcp_listener *listener) {
     struct tcp *tcp = listener->tcp;
-    if (tcp->spare_fd < 0) { /* somebody else took it when it was given up last */
+    if (tcp->spare_fd < 0) {
         tcp->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     }
     if (tcp->spare_fd < 0) {
-        return;
+        return false;
     }
     (void)close(tcp->spare_fd);
     int fd = accept(listener->fd, NULL, NULL);
@@ -443,6 +457,29 @@ static void refuse_one(struct tcp_listener *listener) {
         (void)close(fd);
     }
     tcp->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return fd >= 0;
+}
+
+/* After an accept that gave nothing: true when the next one may be tried. */
+static bool accept_failed(struct tcp_listener *listener) {
+    switch (errno) {
+    case EINTR:
+    case ECONNABORTED:
+        return true;
+    case EMFILE:
+    case ENFILE:
+        if (refuse_one(listener)) {
+            return true;
+        }
+        pause_accepting(listener);
+        return false;
+    case ENOMEM:
+    case ENOBUFS:
+        pause_accepting(listener);
+        return false;
+    default: /* nobody waits any more */
+        return false;
+    }
 }
 
 /* False when nobody waits any more. */
@@ -452,10 +489,7 @@ static bool accept_one(struct tcp_listener *listener) {
     socklen_t size = sizeof(name);
     int fd = accept(listener->fd, (struct sockaddr *)&name, &size);
     if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE) {
-            refuse_one(listener);
-        }
-        return errno == EINTR || errno == ECONNABORTED;
+        return accept_failed(listener);
     }
     struct netaddr remote;
     if (!make_nonblocking(fd) || sockaddr_to_netaddr((struct sockaddr *)&name, &remote) != 0) {
@@ -568,6 +602,7 @@ int tcp_listen(struct tcp *tcp, const struct netaddr *address) {
         free(listener);
         return error;
     }
+    (void)uv_timer_init(tcp->config.loop, &listener->pause);
     tcp->open_handles++;
     tcp->listeners[tcp->listener_count++] = listener;
     (void)uv_poll_start(&listener->poll, UV_READABLE, on_listener);
@@ -648,11 +683,16 @@ bool tcp_flush(struct tcp *tcp) {
 }
 
 static void on_listener_closed(uv_handle_t *handle) {
-    struct tcp_listener *listener = CONTAINER_OF((uv_poll_t *)handle, struct tcp_listener, poll);
+    struct tcp_listener *listener = CONTAINER_OF((uv_timer_t *)handle, struct tcp_listener, pause);
     struct tcp *tcp = listener->tcp;
     (void)close(listener->fd);
     free(listener);
     handle_closed(tcp);
+}
+
+static void on_listener_stopped(uv_handle_t *handle) {
+    struct tcp_listener *listener = CONTAINER_OF((uv_poll_t *)handle, struct tcp_listener, poll);
+    uv_close((uv_handle_t *)&listener->pause, on_listener_closed);
 }
 
 void tcp_free(struct tcp *tcp, void (*freed)(void *context), void *context) {
@@ -669,7 +709,7 @@ void tcp_free(struct tcp *tcp, void (*freed)(void *context), void *context) {
     }
     for (size_t i = 0; i < tcp->listener_count; i++) {
         (void)uv_poll_stop(&tcp->listeners[i]->poll);
-        uv_close((uv_handle_t *)&tcp->listeners[i]->poll, on_listener_closed);
+        uv_close((uv_handle_t *)&tcp->listeners[i]->poll, on_listener_stopped);
     }
     tcp->listener_count = 0;
     handle_closed(tcp);

@@ -99,7 +99,8 @@ ATTACKS = {
     "yamux-rapid-reset": {PROTOCOL, STREAMS},
     "yamux-born-reset": {PROTOCOL},
     "yamux-stream-flood": {PROTOCOL},
-    "yamux-unread-flood": {PROTOCOL},
+    # 256 streams on each of 8 connections: more than the 1,024 of a peer.
+    "yamux-unread-flood": {PROTOCOL, STREAMS},
     "yamux-over-window": {PROTOCOL},
     # 64 streams on each of the 8 connections that a peer may have: within all bounds on numbers.
     "yamux-zero-window": {SILENCE},
