@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host/address.h"
+#include "util/ensure.h"
 
 enum kind {
     KIND_NUMBER,
@@ -767,6 +768,77 @@ bool config_finish(struct config *config, char fault[CONFIG_FAULT_SIZE]) {
         return fail(fault, "state_dir", "", "must name a directory");
     }
     return true;
+}
+
+/* Lists whose length stands beside them. */
+static size_t *list_count(const struct setting *setting, const struct config *config) {
+    const size_t *count = NULL;
+    switch (setting->kind) {
+    case KIND_LISTEN:
+        count = &config->listen_count;
+        break;
+    case KIND_BOOTSTRAP:
+        count = &config->bootstrap_count;
+        break;
+    case KIND_RELAYS:
+        count = &config->relay_count;
+        break;
+    default:
+        break;
+    }
+    return (size_t *)(uintptr_t)count;
+}
+
+static size_t item_size(const struct setting *setting) {
+    switch (setting->kind) {
+    case KIND_LISTEN:
+        return sizeof(((struct config *)0)->listen[0]);
+    case KIND_BOOTSTRAP:
+        return sizeof(((struct config *)0)->bootstrap[0]);
+    default:
+        return sizeof(((struct config *)0)->relays[0]);
+    }
+}
+
+static bool same(const struct setting *setting, const struct config *a, const struct config *b) {
+    const char *left = (const char *)a + setting->offset;
+    const char *right = (const char *)b + setting->offset;
+    const size_t *count = list_count(setting, a);
+    if (setting->kind == KIND_TEXT) {
+        return strcmp(left, right) == 0;
+    }
+    if (count == NULL) {
+        return memcmp(left, right, setting->size) == 0;
+    }
+    return *count == *list_count(setting, b) &&
+           memcmp(left, right, *count * item_size(setting)) == 0;
+}
+
+void config_compare(const struct config *a, const struct config *b,
+                    void (*found)(void *context, const char *section, const char *key),
+                    void *context) {
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        if (!same(&settings[i], a, b)) {
+            found(context, settings[i].section, settings[i].key);
+        }
+    }
+}
+
+void config_copy(struct config *to, const struct config *from, const char *section,
+                 const char *key) {
+    for (size_t i = 0; i < ARRAY_SIZE(settings); i++) {
+        const struct setting *setting = &settings[i];
+        if (strcmp(setting->section, section) == 0 && strcmp(setting->key, key) == 0) {
+            memcpy((char *)to + setting->offset, (const char *)from + setting->offset,
+                   setting->size);
+            size_t *count = list_count(setting, to);
+            if (count != NULL) {
+                *count = *list_count(setting, from);
+            }
+            return;
+        }
+    }
+    ENSURE(false);
 }
 
 void config_print_schema(void) {

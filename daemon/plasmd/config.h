@@ -101,6 +101,13 @@ bool config_set(struct config *config, const char *section, const char *key, con
                 char fault[CONFIG_FAULT_SIZE]);
 /* Fills in what was left open (listen addresses), and checks what belongs together. */
 bool config_finish(struct config *config, char fault[CONFIG_FAULT_SIZE]);
+/* Calls `found` for every setting that differs, in the order of the schema. */
+void config_compare(const struct config *a, const struct config *b,
+                    void (*found)(void *context, const char *section, const char *key),
+                    void *context);
+/* Copies the value of one setting, which must be there. */
+void config_copy(struct config *to, const struct config *from, const char *section,
+                 const char *key);
 /* The whole schema with defaults and meanings, as a commented file. */
 void config_print_schema(void);
 

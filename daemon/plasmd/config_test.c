@@ -114,8 +114,44 @@ static void a_missing_file_is_a_fault_only_when_named(void **state) {
     assert_non_null(strstr(fault, "/nonexistent/plasmd.conf: No such file"));
 }
 
+static char differences[256];
+
+static void note(void *context, const char *section, const char *key) {
+    (void)context;
+    size_t used = strlen(differences);
+    snprintf(differences + used, sizeof(differences) - used, "%s.%s ", section, key);
+}
+
+static void differences_are_found_and_copied(void **state) {
+    (void)state;
+    static struct config other;
+    config_default(&config);
+    assert_true(config_finish(&config, fault));
+    config_default(&other);
+    assert_true(config_finish(&other, fault));
+    differences[0] = '\0';
+    config_compare(&config, &other, note, NULL);
+    assert_string_equal(differences, "");
+    assert_true(config_set(&other, "limits", "wall_ms", "7", fault));
+    assert_true(config_set(&other, "access", "deny", "203.0.113.0/24", fault));
+    assert_true(config_set(&other, "node", "bootstrap", "a.example", fault));
+    assert_true(config_set(&other, "node", "state_dir", "/elsewhere", fault));
+    config_compare(&config, &other, note, NULL);
+    assert_string_equal(differences, "node.bootstrap node.state_dir limits.wall_ms access.deny ");
+    config_copy(&config, &other, "limits", "wall_ms");
+    config_copy(&config, &other, "access", "deny");
+    config_copy(&config, &other, "node", "bootstrap");
+    assert_int_equal(config.wall_ms, 7);
+    assert_int_equal(config.deny.prefix_count, 1);
+    assert_int_equal(config.bootstrap_count, 1);
+    differences[0] = '\0';
+    config_compare(&config, &other, note, NULL);
+    assert_string_equal(differences, "node.state_dir ");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(differences_are_found_and_copied),
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(a_file_sets_values),
         cmocka_unit_test(access_lists),

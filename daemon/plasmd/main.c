@@ -141,6 +141,16 @@ static bool configure(struct config *config, int argc, char **argv, char fault[C
     return config_finish(config, fault);
 }
 
+struct command_line {
+    int argc;
+    char **argv;
+};
+
+static bool configure_again(void *context, struct config *config, char fault[CONFIG_FAULT_SIZE]) {
+    const struct command_line *line = context;
+    return configure(config, line->argc, line->argv, fault);
+}
+
 static int show_key(const struct config *config) {
     char path[CONFIG_PATH_SIZE + 32];
     snprintf(path, sizeof(path), "%s/identity.key", config->state_dir);
@@ -221,9 +231,11 @@ static int write_completion(const char *name) {
     return 0;
 }
 
-static int run_command(struct config *config, int count, char **words) {
+static int run_command(struct config *config, struct command_line *line) {
+    int count = line->argc - optind;
+    char **words = line->argv + optind;
     if (count == 0) {
-        return worker_run(config);
+        return worker_run(config, configure_again, line);
     }
     if (count == 1 && strcmp(words[0], "check-config") == 0) {
         printf("The configuration is good.\n");
@@ -274,7 +286,7 @@ int main(int argc, char **argv) {
     }
     if (configure(config, argc, argv, fault)) {
         daemon_log_init(config->log_format, config->log_level);
-        code = run_command(config, argc - optind, argv + optind);
+        code = run_command(config, &(struct command_line){.argc = argc, .argv = argv});
     } else {
         (void)refuse(fault);
     }

@@ -12,6 +12,7 @@
 #include "plasmd/drain.h"
 #include "plasmd/job.h"
 #include "plasmd/notify.h"
+#include "plasmd/reload.h"
 #include "proto/capability/capability.h"
 #include "proto/kad/limits.h"
 #include "util/ensure.h"
@@ -192,6 +193,11 @@ static void on_signal(uv_signal_t *handle, int number) {
     drain_asked(handle->data, number == SIGINT ? "interrupted" : "asked to", host_now());
 }
 
+static void on_hangup(uv_signal_t *handle, int number) {
+    (void)number;
+    reload_configuration(handle->data, host_now());
+}
+
 /* What there is now, for an operator who asks. */
 static void on_status(uv_signal_t *handle, int number) {
     (void)number;
@@ -354,7 +360,7 @@ static void fill_resources(const struct config *config, struct resource_limits *
     ret_limits->connections_per_peer_max = (size_t)config->connections_per_peer;
 }
 
-static bool set_access(struct worker *worker) {
+bool worker_set_access(struct worker *worker) {
     const struct config *config = worker->config;
     const struct access_rules rules = {.deny_all = config->deny.all,
                                        .denied_prefixes = config->deny.prefixes,
@@ -393,7 +399,7 @@ static bool start_host(struct worker *worker) {
     struct host_fault fault;
     int error = host_new(&host, &worker->host, &fault);
     if (error == 0) {
-        return set_access(worker);
+        return worker_set_access(worker);
     }
     char address[MULTIADDR_TEXT_MAX] = "network";
     if (fault.address.netaddr.family != NETADDR_NONE) {
@@ -499,7 +505,8 @@ static bool start_loop(struct worker *worker) {
     static const struct {
         int number;
         uv_signal_cb handler;
-    } signals[] = {{SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGUSR1, on_status}};
+    } signals[] = {
+        {SIGTERM, on_signal}, {SIGINT, on_signal}, {SIGUSR1, on_status}, {SIGHUP, on_hangup}};
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
         if (uv_signal_init(&worker->loop, &worker->signals[i]) != 0 ||
             uv_signal_start(&worker->signals[i], signals[i].handler, signals[i].number) != 0) {
@@ -572,10 +579,17 @@ static void stop(struct worker *worker) {
     scheduler_done(&worker->compile_turns);
 }
 
-int worker_run(const struct config *config) {
+int worker_run(struct config *config,
+               bool (*configure)(void *context, struct config *config,
+                                 char fault[CONFIG_FAULT_SIZE]),
+               void *context) {
     struct worker *worker = calloc(1, sizeof(*worker));
     ENSURE(worker != NULL);
     worker->config = config;
+    worker->configure = configure;
+    worker->configure_context = context;
+    worker->memory_bytes_max = config->memory_bytes;
+    worker->module_bytes_max = config->module_bytes;
     memory_init(&worker->memory, WORKER_MEMORY_MAX);
     uint64_t secret[2];
     host_random((struct span){(uint8_t *)secret, sizeof(secret)});

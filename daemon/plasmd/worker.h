@@ -32,7 +32,11 @@ struct drain {
 };
 
 struct worker {
-    const struct config *config;
+    struct config *config;
+    bool (*configure)(void *context, struct config *config, char fault[CONFIG_FAULT_SIZE]);
+    void *configure_context;
+    uint64_t memory_bytes_max; /* what plasm-run was started for */
+    uint64_t module_bytes_max;
     uv_loop_t loop;
     struct memory memory;
     struct signer *signer;
@@ -49,7 +53,7 @@ struct worker {
     uv_prepare_t log_prepare;
     uv_timer_t publish_timer;
     uv_timer_t restart_timer; /* of plasm-run */
-    uv_signal_t signals[3];
+    uv_signal_t signals[4];
     struct list sessions;
     struct map jobs;                /* not ended, by client and job id */
     struct scheduler turns;         /* of jobs, for a runner */
@@ -75,8 +79,12 @@ struct worker {
     int exit_code;
 };
 
-/* Runs until it is told to stop. The exit code. */
-int worker_run(const struct config *config);
+/* Runs until it is told to stop. The exit code. `configure` reads the configuration again, from
+ * where `config` came. */
+int worker_run(struct config *config,
+               bool (*configure)(void *context, struct config *config,
+                                 char fault[CONFIG_FAULT_SIZE]),
+               void *context);
 
 /* reach.c */
 /* Asks the router to forward our ports, where that makes sense. */
@@ -114,6 +122,8 @@ void jobs_schedule(struct worker *worker, nanos now);
 void jobs_free(struct worker *worker);
 /* Timers of sessions and jobs. */
 void worker_expire(struct worker *worker, nanos now);
+/* Gives the peer the access lists of the configuration. */
+bool worker_set_access(struct worker *worker);
 /* Makes and signs the capability record anew. */
 void worker_publish(struct worker *worker);
 /* The bounds of the configuration. */

@@ -1,5 +1,5 @@
-"""Stopping a worker that has jobs: nothing that was accepted goes without its receipt. Usage:
-drain_test.py BUILD_DIR"""
+"""Stopping a worker that has jobs: nothing that was accepted goes without its receipt. And reading its
+configuration again. Usage: drain_test.py BUILD_DIR"""
 
 import json
 import os
@@ -106,6 +106,43 @@ class Drain(unittest.TestCase):
             code, _, error, receipt = job.wait()
             self.assertEqual((code, receipt["status"]), (RUN_FAILED, "failed"), error)
 
+    def configure(self, text):
+        with open(os.path.join(self.directory.name, "plasmd.conf"), "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def test_the_configuration_is_read_again(self):
+        with self.worker() as worker:
+            flags = ("--timeout", "20")
+            job = Job(worker, "job", LIMITS, "loop", flags=flags)
+            self.wait_log(worker, "Executing WASM module")
+            self.configure("[node]\nperf = yes\n[limits]\nwall_ms = 250\n[nonsense\n")
+            worker.process.send_signal(signal.SIGHUP)
+            self.wait_log(worker, "Configuration not reloaded, nothing has changed")
+            self.assertIn("plasmd.conf:5:", worker.log())
+            self.configure("[node]\nperf = yes\n[limits]\nwall_ms = 250\nmemory_bytes = 64M\n")
+            worker.process.send_signal(signal.SIGHUP)
+            self.wait_log(worker, "reloaded: [limits] memory_bytes, [limits] wall_ms")
+            self.wait_log(worker, "a restart is needed for [node] perf")
+            self.assertIsNone(job.process.poll())  # what was accepted keeps its limits
+            code, _, error = plasm(BUILD, "run", LIMITS, "--node", worker.address, "--", "loop")
+            self.assertEqual(code, RUN_FAILED)
+            self.assertIn("timeout", error)
+            self.assertIn('"wall_ms": 250', error)
+            # Over what plasm-run was started for.
+            self.configure("[limits]\nmemory_bytes = 1G\n")
+            worker.process.send_signal(signal.SIGHUP)
+            self.wait_log(worker, "a restart is needed for [limits] memory_bytes")
+            # Whoever is denied now loses the connection that there is.
+            self.configure("[access]\ndeny = 127.0.0.0/8\n")
+            worker.process.send_signal(signal.SIGHUP)
+            _, error = job.process.communicate(timeout=WAIT_SECONDS_MAX)
+            self.assertEqual(job.process.returncode, RUN_FAILED, error)
+            self.assertNotEqual(plasm(BUILD, "run", HELLO, "--node", worker.address)[0], 0)
+            self.configure("")
+            worker.process.send_signal(signal.SIGHUP)
+            self.wait_log(worker, "[access] deny", 2)
+            self.assertEqual(plasm(BUILD, "run", HELLO, "--node", worker.address)[0], 0)
+
     def test_nothing_to_wait_for(self):
         with self.worker() as worker:
             self.assertEqual(plasm(BUILD, "run", HELLO, "--node", worker.address)[0], 0)
@@ -122,6 +159,9 @@ class Drain(unittest.TestCase):
             os.environ["NOTIFY_SOCKET"] = path
             try:
                 with self.worker("[jobs]\ndrain_timeout_ms = 7000\n") as worker:
+                    self.assertEqual(listener.recv(4096), b"READY=1")
+                    worker.process.send_signal(signal.SIGHUP)
+                    self.assertIn(b"RELOADING=1\n", listener.recv(4096))
                     self.assertEqual(listener.recv(4096), b"READY=1")
                     worker.process.terminate()
                     stopping = listener.recv(4096).decode().split("\n")
