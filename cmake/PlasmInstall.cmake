@@ -17,6 +17,7 @@ plasm_install(plasm ${CMAKE_INSTALL_BINDIR} programs)
 plasm_install(plasmd ${CMAKE_INSTALL_BINDIR} programs)
 plasm_install(plasm-run ${CMAKE_INSTALL_LIBEXECDIR}/plasm programs)
 plasm_install(plasm-sign ${CMAKE_INSTALL_LIBEXECDIR}/plasm programs)
+plasm_install(plasm-sign ${CMAKE_INSTALL_LIBEXECDIR}/plasm programs)
 plasm_install(plasm_shared ${CMAKE_INSTALL_LIBDIR} library)
 plasm_install(plasm_static ${CMAKE_INSTALL_LIBDIR} development)
 install(FILES ${CMAKE_SOURCE_DIR}/lib/include/plasm.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}

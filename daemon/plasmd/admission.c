@@ -38,6 +38,8 @@ static void check_state(const struct question *question, struct admit_answer *an
                "draining: the worker is stopping and takes no new jobs");
     } else if (!question->load->sandbox_ready) {
         refuse(answer, JOB_REJECTED_UNAVAILABLE, "the sandbox is starting");
+    } else if (question->load->signer_away) {
+        refuse(answer, JOB_REJECTED_UNAVAILABLE, "nobody is there to sign receipts");
     }
 }
 

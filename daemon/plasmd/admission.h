@@ -27,6 +27,7 @@ struct admit_node {
 struct admit_load {
     bool draining;
     bool sandbox_ready;
+    bool signer_away; /* for so long that jobs should go elsewhere */
     uint64_t jobs;
     uint64_t client_jobs;
     uint64_t share_jobs; /* of the client's IP prefix */

@@ -110,6 +110,8 @@ static void time_and_state(void **state) {
     manifest.expires_s = NOW - 10000;
     expect_no(JOB_REJECTED_EXPIRED, "expires is past");
     manifest.expires_s = NOW + 600;
+    load.signer_away = true;
+    expect_no(JOB_REJECTED_UNAVAILABLE, "nobody is there to sign receipts");
     load.sandbox_ready = false;
     expect_no(JOB_REJECTED_UNAVAILABLE, "the sandbox is starting");
     load.draining = true;

@@ -90,6 +90,16 @@ static const struct setting settings[] = {
      "path of plasm-run; empty: beside plasmd, or in ../libexec/plasm; unix:PATH: the socket of "
      "its service"},
     {"node",
+     "signer",
+     KIND_TEXT,
+     FIELD(signer),
+     0,
+     0,
+     {NULL},
+     "auto",
+     "who has the key: fork, a plasm-sign of plasmd's own; the path of a service's socket; auto: "
+     "the service where it is installed and state_dir is its own, else fork"},
+    {"node",
      "kad_protocol",
      KIND_TEXT,
      FIELD(kad_protocol),

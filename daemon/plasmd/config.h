@@ -38,7 +38,9 @@ struct config {
     size_t bootstrap_count;
     char state_dir[CONFIG_PATH_SIZE];
     char runner[CONFIG_PATH_SIZE]; /* plasm-run; "" looks beside plasmd and in libexec */
+    char signer[CONFIG_PATH_SIZE]; /* who has the key: "auto", "fork", or a service's socket */
     char kad_protocol[128];
+    char path[CONFIG_PATH_SIZE];                /* of the file, whether it is there or not */
     char print_addresses[CONFIG_PATH_SIZE];     /* command line only */
     struct multiaddr relays[CONFIG_RELAYS_MAX]; /* each ends in /p2p */
     size_t relay_count;

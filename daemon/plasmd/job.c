@@ -56,6 +56,7 @@ void job_free(struct job *job) {
         }
     }
     struct session *owner = job->owner;
+    job_receipt_forget(job);
     owner->owner = false;
     heap_remove(&worker->deadlines, &job->deadline.node);
     if (list_linked(&job->compiles)) {

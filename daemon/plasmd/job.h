@@ -34,7 +34,7 @@ struct session {
     struct replay *replay; /* the answer for a job that is over */
 };
 
-enum job_phase { JOB_COMPILING, JOB_WAITING, JOB_RUNNING, JOB_ENDED };
+enum job_phase { JOB_COMPILING, JOB_WAITING, JOB_RUNNING, JOB_ENDED /* its receipt is signed */ };
 
 struct job {
     struct worker *worker;
@@ -68,6 +68,7 @@ struct job {
     int64_t number; /* the store's */
     /* Once it is over, until its output is sent: */
     bool over;
+    struct job_receipt *receipt; /* being signed, or NULL */
     struct runner_result result;
     char result_text[RUNNER_TEXT_SIZE_MAX + 1];
 };

@@ -7,11 +7,9 @@
 #include <unistd.h>
 
 #include "crypto/sign.h"
-#include "host/identity_file.h"
-#include "identity/peer_id.h"
+#include "plasmd/key_command.h"
 #include "plasmd/worker.h"
 #include "util/shell_completion.h"
-#include "wire/multibase.h"
 
 #define EXIT_USAGE 2
 
@@ -20,6 +18,7 @@ static const char usage[] =
     "       plasmd [OPTIONS] check-config   check the configuration and say what is wrong\n"
     "       plasmd [OPTIONS] show-config    every setting with its default and meaning\n"
     "       plasmd [OPTIONS] key show       peer id and public key\n"
+    "       plasmd [OPTIONS] key rotate     a new identity; the old key is kept\n"
     "       plasmd completion SHELL         a completion script for bash, zsh or fish\n"
     "\n"
     "  --config FILE            default /etc/plasm/plasmd.conf, which may be missing\n"
@@ -33,8 +32,11 @@ static const char usage[] =
     "  --log-level error|warning|info|debug\n"
     "  --print-addresses FILE   write the full multiaddrs there once listening\n"
     "  --runner FILE            plasm-run, the sandbox's program\n"
+    "  --signer fork|auto|PATH  who has the key: a process of its own, or a service's socket\n"
     "  --deny PREFIX|PEER|all   repeatable: whom to refuse\n"
     "  --allow PREFIX|PEER      repeatable: exceptions\n"
+    "  --json                   key show: as one JSON object\n"
+    "  --force                  key rotate: also while a worker uses the key\n"
     "  --help, --version\n"
     "\n"
     "See plasmd(8) and plasmd.conf(5).\n";
@@ -51,6 +53,9 @@ enum option_value {
     OPTION_LOG_LEVEL,
     OPTION_PRINT_ADDRESSES,
     OPTION_RUNNER,
+    OPTION_SIGNER,
+    OPTION_JSON,
+    OPTION_FORCE,
     OPTION_DENY,
     OPTION_ALLOW,
     OPTION_HELP,
@@ -69,6 +74,9 @@ static const struct option options[] = {
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"print-addresses", required_argument, NULL, OPTION_PRINT_ADDRESSES},
     {"runner", required_argument, NULL, OPTION_RUNNER},
+    {"signer", required_argument, NULL, OPTION_SIGNER},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"deny", required_argument, NULL, OPTION_DENY},
     {"allow", required_argument, NULL, OPTION_ALLOW},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -83,7 +91,13 @@ static const char *const settings[][3] = {
     {"log-format", "log", "format"},    {"log-level", "log", "level"},
     {"relay", "node", "relays"},        {"runner", "node", "runner"},
     {"mdns", "node", "mdns"},           {"deny", "access", "deny"},
-    {"allow", "access", "allow"},
+    {"allow", "access", "allow"},       {"signer", "node", "signer"},
+};
+
+/* Options of commands. */
+struct flags {
+    bool json;
+    bool force;
 };
 
 static int refuse(const char *text) {
@@ -119,6 +133,7 @@ static bool configure(struct config *config, int argc, char **argv, char fault[C
         relays = relays || option == OPTION_RELAY;
     }
     config_default(config);
+    snprintf(config->path, sizeof(config->path), "%s", path != NULL ? path : CONFIG_PATH_DEFAULT);
     if (!config_read(config, path != NULL ? path : CONFIG_PATH_DEFAULT, path != NULL, fault)) {
         return false;
     }
@@ -144,6 +159,7 @@ static bool configure(struct config *config, int argc, char **argv, char fault[C
 struct command_line {
     int argc;
     char **argv;
+    struct flags flags;
 };
 
 static bool configure_again(void *context, struct config *config, char fault[CONFIG_FAULT_SIZE]) {
@@ -151,38 +167,14 @@ static bool configure_again(void *context, struct config *config, char fault[CON
     return configure(config, line->argc, line->argv, fault);
 }
 
-static int show_key(const struct config *config) {
-    char path[CONFIG_PATH_SIZE + 32];
-    snprintf(path, sizeof(path), "%s/identity.key", config->state_dir);
-    struct ed25519_secret secret;
-    int error = identity_file_read(path, &secret);
-    if (error != 0) {
-        (void)fprintf(stderr, "plasmd: %s: %s\n", path,
-                      error == PLASM_IO ? strerror(errno)
-                      : error == PLASM_NOT_FOUND
-                          ? "there is no key yet: plasmd makes one at its first start"
-                          : plasm_error_message(error));
-        return 1;
-    }
-    struct public_key key;
-    struct peer_id id;
-    char id_text[PEER_ID_TEXT_MAX];
-    char key_text[64];
-    public_key_from_ed25519(secret.public_key, &key);
-    peer_id_from_key(&key, &id);
-    peer_id_format(&id, id_text);
-    error =
-        base64_encode(bytes_of(secret.public_key, ED25519_PUBLIC_SIZE), key_text, sizeof(key_text));
-    ed25519_done(&secret);
-    printf("peer id     %s\npublic key  %s\n", id_text, error == 0 ? key_text : "");
-    return 0;
-}
-
 /* For the shell's completion; what they mean stands in the usage. */
 static const struct completion_command commands[] = {
     {.name = "check-config", .argument = "", .help = "check the configuration"},
     {.name = "show-config", .argument = "", .help = "every setting with its meaning"},
-    {.name = "key", .argument = "", .choices = "show", .help = "peer id and public key"},
+    {.name = "key",
+     .argument = "",
+     .choices = "show rotate",
+     .help = "peer id and public key, or a new identity"},
     {.name = "completion", .argument = "", .choices = "bash zsh fish", .help = "a script for one"},
 };
 
@@ -246,7 +238,10 @@ static int run_command(struct config *config, struct command_line *line) {
         return 0;
     }
     if (count == 2 && strcmp(words[0], "key") == 0 && strcmp(words[1], "show") == 0) {
-        return show_key(config);
+        return key_show(config, line->flags.json);
+    }
+    if (count == 2 && strcmp(words[0], "key") == 0 && strcmp(words[1], "rotate") == 0) {
+        return key_rotate(config, line->flags.force);
     }
     if (count == 2 && strcmp(words[0], "completion") == 0) {
         return write_completion(words[1]);
@@ -256,6 +251,7 @@ static int run_command(struct config *config, struct command_line *line) {
 
 int main(int argc, char **argv) {
     int option;
+    struct flags flags = {.json = false};
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == OPTION_HELP) {
@@ -266,6 +262,8 @@ int main(int argc, char **argv) {
             printf("plasmd %s\n", WORKER_VERSION);
             return 0;
         }
+        flags.json = flags.json || option == OPTION_JSON;
+        flags.force = flags.force || option == OPTION_FORCE;
         if (option == '?') {
             char text[224];
             snprintf(text, sizeof(text),
@@ -286,7 +284,8 @@ int main(int argc, char **argv) {
     }
     if (configure(config, argc, argv, fault)) {
         daemon_log_init(config->log_format, config->log_level);
-        code = run_command(config, &(struct command_line){.argc = argc, .argv = argv});
+        code =
+            run_command(config, &(struct command_line){.argc = argc, .argv = argv, .flags = flags});
     } else {
         (void)refuse(fault);
     }

@@ -3,11 +3,21 @@
 
 #include <stdio.h>
 
+/* A signature that takes longer is worth a line in the log. */
+#define LONG_WAIT (1 * NANOS_SECOND)
+
+/* A receipt on its way to be signed. */
 struct job_receipt {
+    struct job *job;
     struct receipt receipt;
     struct buffer json;
+    bool wants_summary;
+    size_t waiting; /* answers to come */
+    int error;      /* the first */
+    nanos asked;    /* when */
+    struct signer_request request;
+    struct signer_request summary_request;
     uint8_t signature[ED25519_SIGNATURE_SIZE];
-    bool has_summary;
     uint8_t summary[ED25519_SIGNATURE_SIZE];
 };
 
@@ -32,44 +42,20 @@ static int fill_receipt(const struct job *job, struct receipt *receipt) {
     return receipt_seal_result(receipt, &machine->manifest, &worker->memory);
 }
 
-static int sign(const struct job *job, struct job_receipt *signed_receipt) {
-    struct worker *worker = job->worker;
-    struct fault fault = {.field = "", .text = ""};
-    int error = fill_receipt(job, &signed_receipt->receipt);
-    if (error == 0) {
-        error = receipt_encode(&signed_receipt->receipt, &signed_receipt->json, &fault);
-    }
-    if (error == 0) {
-        error = signer_receipt(worker->signer, buffer_bytes(&signed_receipt->json),
-                               signed_receipt->signature);
-    }
-    if (error == 0 && job->owner->machine.want_summary) {
-        struct buffer summary;
-        buffer_init(&summary, &worker->memory, SUMMARY_SIZE_MAX);
-        error = receipt_summary_encode(&signed_receipt->receipt, &summary);
-        if (error == 0) {
-            error = signer_summary(worker->signer, buffer_bytes(&summary), signed_receipt->summary);
-        }
-        buffer_done(&summary);
-        signed_receipt->has_summary = error == 0;
-    }
-    if (error != 0) {
-        daemon_log(LOG_LEVEL_ERROR, "No receipt for job %s: %s %s %s",
-                   job->owner->machine.manifest.job_id, plasm_error_message(error), fault.field,
-                   fault.text);
-    }
-    return error;
+static int make(const struct job *job, struct job_receipt *receipt, struct fault *fault) {
+    int error = fill_receipt(job, &receipt->receipt);
+    return error != 0 ? error : receipt_encode(&receipt->receipt, &receipt->json, fault);
 }
 
-static void tell_watchers(struct job *job, const struct job_receipt *signed_receipt, nanos now) {
+static void tell_watchers(struct job *job, const struct job_receipt *receipt, nanos now) {
     struct worker *worker = job->worker;
     struct job_finished finished = {
-        .receipt = buffer_bytes(&signed_receipt->json),
-        .signature = bytes_of(signed_receipt->signature, ED25519_SIGNATURE_SIZE),
+        .receipt = buffer_bytes(&receipt->json),
+        .signature = bytes_of(receipt->signature, ED25519_SIGNATURE_SIZE),
         .public_key = bytes_of(signer_public_key(worker->signer)->data, ED25519_PUBLIC_SIZE),
         .message = bytes_of_string(job->result_text)};
-    if (signed_receipt->has_summary) {
-        finished.summary_signature = bytes_of(signed_receipt->summary, ED25519_SIGNATURE_SIZE);
+    if (receipt->wants_summary) {
+        finished.summary_signature = bytes_of(receipt->summary, ED25519_SIGNATURE_SIZE);
     }
     struct list_node *node = list_first(&job->watchers);
     while (node != NULL) {
@@ -83,35 +69,120 @@ static void tell_watchers(struct job *job, const struct job_receipt *signed_rece
     }
 }
 
+static void no_receipt(const struct job *job, int error, const struct fault *fault) {
+    daemon_log(LOG_LEVEL_ERROR, "No receipt for job %s: %s %s %s",
+               job->owner->machine.manifest.job_id, plasm_error_message(error), fault->field,
+               fault->text);
+}
+
+/* Every signature is there, or will not come: store, answer. */
+static void finish(struct job *job, nanos now) {
+    struct worker *worker = job->worker;
+    const struct job_receipt *receipt = job->receipt;
+    const char *job_id = job->owner->machine.manifest.job_id;
+    static const struct fault none = {.field = "", .text = ""};
+    if (receipt->error != 0) {
+        no_receipt(job, receipt->error, &none);
+        job_free(job);
+        return;
+    }
+    nanos waited = nanos_since(now, receipt->asked);
+    if (waited >= LONG_WAIT) {
+        daemon_log(LOG_LEVEL_WARNING, "The receipt of job %s waited %llu ms for its signature",
+                   job_id, (unsigned long long)(waited / NANOS_MILLISECOND));
+    }
+    daemon_log(LOG_LEVEL_INFO, "Signed receipt with Ed25519");
+    const struct store_conclusion conclusion = {.number = job->number,
+                                                .receipt = &receipt->receipt,
+                                                .receipt_json = buffer_bytes(&receipt->json),
+                                                .signature = receipt->signature,
+                                                .summary = receipt->wants_summary ? receipt->summary
+                                                                                  : NULL,
+                                                .bytes_out = job->kept.bytes,
+                                                .output_kept = !job->kept.is_cut,
+                                                .output = buffer_bytes(&job->kept.records),
+                                                .price = job->price,
+                                                .unix_ms = host_unix_ms()};
+    if (store_finished(worker->store, &conclusion) != 0) {
+        daemon_log(LOG_LEVEL_ERROR, "The receipt of job %s is not stored", job_id);
+    }
+    bool heard = !list_empty(&job->watchers);
+    tell_watchers(job, receipt, now);
+    if (heard) {
+        daemon_log(LOG_LEVEL_INFO, "Job result sent to client");
+    }
+    job_free(job);
+}
+
+static void take_answer(struct job_receipt *receipt, int error, const uint8_t *signature,
+                        uint8_t *place) {
+    memcpy(place, signature, ED25519_SIGNATURE_SIZE);
+    receipt->error = receipt->error != 0 ? receipt->error : error;
+    receipt->waiting--;
+    if (receipt->waiting == 0) {
+        finish(receipt->job, host_now());
+    }
+}
+
+static void on_signature(struct signer_request *request, int error, const uint8_t *signature) {
+    struct job_receipt *receipt = CONTAINER_OF(request, struct job_receipt, request);
+    take_answer(receipt, error, signature, receipt->signature);
+}
+
+static void on_summary(struct signer_request *request, int error, const uint8_t *signature) {
+    struct job_receipt *receipt = CONTAINER_OF(request, struct job_receipt, summary_request);
+    take_answer(receipt, error, signature, receipt->summary);
+}
+
+/* The summary is made by the signer, of the same bytes. */
+static void ask(struct job_receipt *receipt) {
+    struct signer *signer = receipt->job->worker->signer;
+    receipt->request = (struct signer_request){
+        .kind = SIGNING_RECEIPT, .payload = buffer_bytes(&receipt->json), .done = on_signature};
+    receipt->summary_request = (struct signer_request){
+        .kind = SIGNING_SUMMARY, .payload = buffer_bytes(&receipt->json), .done = on_summary};
+    receipt->waiting = receipt->wants_summary ? 2 : 1;
+    if (receipt->wants_summary) {
+        signer_submit(signer, &receipt->summary_request);
+    }
+    signer_submit(signer, &receipt->request);
+}
+
 void job_conclude(struct job *job, nanos now) {
     struct worker *worker = job->worker;
-    const struct job_worker *machine = &job->owner->machine;
-    struct job_receipt signed_receipt = {.has_summary = false};
-    buffer_init(&signed_receipt.json, &worker->memory, RECEIPT_SIZE_MAX);
-    job->phase = JOB_ENDED;
-    if (sign(job, &signed_receipt) == 0) {
-        daemon_log(LOG_LEVEL_INFO, "Signed receipt with Ed25519");
-        const struct store_conclusion conclusion = {
-            .number = job->number,
-            .receipt = &signed_receipt.receipt,
-            .receipt_json = buffer_bytes(&signed_receipt.json),
-            .signature = signed_receipt.signature,
-            .summary = signed_receipt.has_summary ? signed_receipt.summary : NULL,
-            .bytes_out = job->kept.bytes,
-            .output_kept = !job->kept.is_cut,
-            .output = buffer_bytes(&job->kept.records),
-            .price = job->price,
-            .unix_ms = host_unix_ms()};
-        if (store_finished(worker->store, &conclusion) != 0) {
-            daemon_log(LOG_LEVEL_ERROR, "The receipt of job %s is not stored",
-                       machine->manifest.job_id);
-        }
-        bool heard = !list_empty(&job->watchers);
-        tell_watchers(job, &signed_receipt, now);
-        if (heard) {
-            daemon_log(LOG_LEVEL_INFO, "Job result sent to client");
-        }
+    struct fault fault = {.field = "", .text = ""};
+    if (job->receipt != NULL) {
+        return;
     }
-    buffer_done(&signed_receipt.json);
-    job_free(job);
+    struct job_receipt *receipt = memory_zero(&worker->memory, sizeof(*receipt));
+    job->phase = JOB_ENDED;
+    int error = PLASM_NO_MEMORY;
+    if (receipt != NULL) {
+        receipt->job = job;
+        receipt->asked = now;
+        receipt->wants_summary = job->owner->machine.want_summary;
+        buffer_init(&receipt->json, &worker->memory, RECEIPT_SIZE_MAX);
+        job->receipt = receipt;
+        error = make(job, receipt, &fault);
+    }
+    if (error != 0) {
+        no_receipt(job, error, &fault);
+        job_free(job);
+        return;
+    }
+    ask(receipt);
+}
+
+void job_receipt_forget(struct job *job) {
+    struct job_receipt *receipt = job->receipt;
+    if (receipt == NULL) {
+        return;
+    }
+    if (receipt->waiting > 0) {
+        signer_withdraw(job->worker->signer, &receipt->request);
+        signer_withdraw(job->worker->signer, &receipt->summary_request);
+    }
+    job->receipt = NULL;
+    buffer_done(&receipt->json);
+    memory_put(&job->worker->memory, receipt, sizeof(*receipt));
 }

@@ -243,6 +243,7 @@ static void ask_admission(const struct session *session, const struct job_worker
     const struct admit_load load = {
         .draining = worker->stopping,
         .sandbox_ready = worker->runner_ready,
+        .signer_away = signer_link_is_away(&worker->signer_link, host_now()),
         .jobs = worker->job_count,
         .client_jobs = scheduler_client_jobs(&worker->turns, peer_id_bytes(&session->client)),
         .share_jobs = scheduler_share_jobs(&worker->turns, share),

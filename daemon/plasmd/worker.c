@@ -8,9 +8,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "host/identity_file.h"
 #include "plasmd/drain.h"
 #include "plasmd/job.h"
+#include "plasmd/lockout.h"
 #include "plasmd/notify.h"
 #include "plasmd/reload.h"
 #include "proto/capability/capability.h"
@@ -24,6 +24,8 @@
 #define FAULT_SIZE         512
 #define STATE_PATH_SIZE    (CONFIG_PATH_SIZE + 32)
 #define RUNNERS_PER_SLOT   4
+/* What has run gets its receipt when the process stops, if it is signed so soon. */
+#define SETTLE_TIME (2 * NANOS_SECOND)
 
 static bool complain(const char *what, const char *why) {
     daemon_log(LOG_LEVEL_ERROR, "%s: %s", what, why);
@@ -143,10 +145,19 @@ static void on_runner(uv_poll_t *poll, int status, int events) {
     }
 }
 
+/* Answers of plasm-sign: receipts go out from within. */
+static void on_signer(uv_poll_t *poll, int status, int events) {
+    (void)status;
+    (void)events;
+    struct worker *worker = CONTAINER_OF(poll, struct worker, sign_poll);
+    sign_client_receive(worker->signer_link.client);
+}
+
 static void on_alarm(void *context) {
     struct worker *worker = context;
     nanos now = host_now();
     worker_expire(worker, now);
+    sign_client_expire(worker->signer_link.client);
     runner_client_expire(worker->runner, now);
     struct runner_event event;
     while (runner_client_next_event(worker->runner, &event)) {
@@ -163,8 +174,10 @@ static void on_log_prepare(uv_prepare_t *prepare) {
 static void on_prepare(uv_prepare_t *prepare) {
     struct worker *worker = CONTAINER_OF(prepare, struct worker, prepare);
     drain_check(worker, host_now());
-    alarm_set(&worker->alarm,
-              nanos_min(heap_deadline(&worker->deadlines), runner_client_deadline(worker->runner)));
+    sign_client_flush(worker->signer_link.client);
+    nanos deadline = sign_client_deadline(worker->signer_link.client);
+    deadline = nanos_min(deadline, heap_deadline(&worker->deadlines));
+    alarm_set(&worker->alarm, nanos_min(deadline, runner_client_deadline(worker->runner)));
 }
 
 static void save_table(struct worker *worker) {
@@ -213,56 +226,19 @@ static void on_status(uv_signal_t *handle, int number) {
                (unsigned long long)quic.refused, (unsigned long long)quic.retries_sent);
 }
 
-static bool make_state_dir(const struct config *config) {
-    if (mkdir(config->state_dir, 0700) != 0 && errno != EEXIST) {
-        return complain(config->state_dir, strerror(errno));
-    }
-    if (access(config->state_dir, W_OK | X_OK) != 0) {
-        return complain(config->state_dir,
-                        "not writable: choose another with --state-dir, or run as its owner");
-    }
-    return true;
-}
-
-static bool load_identity(struct worker *worker) {
-    char path[STATE_PATH_SIZE];
-    snprintf(path, sizeof(path), "%s/identity.key", worker->config->state_dir);
-    struct ed25519_secret secret;
-    int error = 0;
-    if (worker->config->ephemeral) {
-        identity_fresh(&secret);
-    } else {
-        error = identity_file_ensure(path, &secret);
-    }
-    if (error == PLASM_UNTRUSTED) {
-        return complain(path, "others may read it, or it is damaged: chmod 600 it");
-    }
-    if (error != 0) {
-        return complain(path, error == PLASM_IO ? strerror(errno) : plasm_error_message(error));
-    }
-    error = signer_local_new(&secret, &worker->memory, &worker->signer);
-    ed25519_done(&secret);
-    if (error != 0) {
-        return complain("identity", plasm_error_message(error));
-    }
-    peer_id_from_key(signer_public_key(worker->signer), &worker->id);
-    peer_id_format(&worker->id, worker->id_text);
-    daemon_log(LOG_LEVEL_INFO, "Local peer ID: %s", worker->id_text);
-    return true;
+static bool make_directory(const char *path) {
+    return mkdir(path, 0700) == 0 || errno == EEXIST || complain(path, strerror(errno));
 }
 
 /* The database has a directory of its own, so that the worker can be kept out of the one that has
  * the key. Where it was before, it is moved. */
-static bool make_store_dir(const char *state_dir, char path[STATE_PATH_SIZE]) {
+static bool move_store(const char *state_dir) {
     static const char *const endings[] = {"-wal", "-shm", ""};
-    snprintf(path, STATE_PATH_SIZE, "%s/store", state_dir);
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-        return complain(path, strerror(errno));
-    }
     for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
         char old[STATE_PATH_SIZE];
+        char path[STATE_PATH_SIZE];
         snprintf(old, sizeof(old), "%s/plasm.db%s", state_dir, endings[i]);
-        snprintf(path, STATE_PATH_SIZE, "%s/store/plasm.db%s", state_dir, endings[i]);
+        snprintf(path, sizeof(path), "%s/store/plasm.db%s", state_dir, endings[i]);
         if (access(path, F_OK) != 0 && rename(old, path) != 0 && errno != ENOENT) {
             return complain(old, strerror(errno));
         }
@@ -270,17 +246,64 @@ static bool make_store_dir(const char *state_dir, char path[STATE_PATH_SIZE]) {
     return true;
 }
 
+static bool make_state_dir(const struct config *config) {
+    char store[STATE_PATH_SIZE];
+    char modules[STATE_PATH_SIZE];
+    if (!make_directory(config->state_dir)) {
+        return false;
+    }
+    if (access(config->state_dir, W_OK | X_OK) != 0) {
+        return complain(config->state_dir,
+                        "not writable: choose another with --state-dir, or run as its owner");
+    }
+    snprintf(store, sizeof(store), "%s/store", config->state_dir);
+    snprintf(modules, sizeof(modules), "%s/modules", config->state_dir);
+    return make_directory(store) && make_directory(modules) && move_store(config->state_dir);
+}
+
+/* The file that print_addresses renames in the end: opened while plasmd still may. */
+static bool open_addresses(struct worker *worker) {
+    const char *path = worker->config->print_addresses;
+    char aside[STATE_PATH_SIZE];
+    if (path[0] == '\0') {
+        return true;
+    }
+    snprintf(aside, sizeof(aside), "%s.new", path);
+    worker->address_file = fopen(aside, "we");
+    return worker->address_file != NULL || complain(path, strerror(errno));
+}
+
+/* Reaches who has the key, and then gives up what could reach the key itself. */
+static bool start_signer(struct worker *worker) {
+    char fault[CONFIG_FAULT_SIZE];
+    struct signer_link *link = &worker->signer_link;
+    if (!signer_link_start(link, &worker->memory, daemon_log_sink(), fault)) {
+        daemon_log(LOG_LEVEL_ERROR, "%s", fault);
+        return false;
+    }
+    if (uv_poll_init(&worker->loop, &worker->sign_poll, sign_client_fd(link->client)) != 0 ||
+        uv_poll_start(&worker->sign_poll, UV_READABLE, on_signer) != 0) {
+        return complain("plasm-sign", "cannot be watched");
+    }
+    worker->signer = sign_client_signer(link->client);
+    peer_id_from_key(signer_public_key(worker->signer), &worker->id);
+    peer_id_format(&worker->id, worker->id_text);
+    daemon_log(LOG_LEVEL_INFO, "Local peer ID: %s", worker->id_text);
+    if (link->socket == NULL) {
+        lockout_enter(worker->config);
+    }
+    return true;
+}
+
 static bool open_stores(struct worker *worker) {
     char path[STATE_PATH_SIZE];
     char fault[FAULT_SIZE];
-    if (!make_store_dir(worker->config->state_dir, path)) {
-        return false;
-    }
     const struct config *config = worker->config;
     const struct store_settings settings = {.receipts_days = config->receipts_days,
                                             .size_bytes_max = config->store_bytes,
                                             .outputs_hours = config->outputs_hours,
                                             .outputs_bytes_max = config->outputs_bytes};
+    snprintf(path, sizeof(path), "%s/store/plasm.db", config->state_dir);
     if (!store_open(path, &settings, &worker->store, fault, sizeof(fault))) {
         return complain("database", fault);
     }
@@ -295,45 +318,53 @@ static bool open_stores(struct worker *worker) {
 /* A setting that names the socket of a service, not a program. */
 #define RUNNER_SERVICE_PREFIX "unix:"
 
-/* plasm-run beside plasmd, or where the package puts it. */
-static void find_runner(const struct config *config, char room[CONFIG_PATH_SIZE]) {
-    char self[CONFIG_PATH_SIZE - 64];
-    ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash = NULL;
-    if (size > 0) {
-        self[size] = '\0';
-        slash = strrchr(self, '/');
-    }
-    if (config->runner[0] != '\0' || slash == NULL) {
-        snprintf(room, CONFIG_PATH_SIZE, "%s", config->runner);
-        return;
-    }
-    *slash = '\0';
-    snprintf(room, CONFIG_PATH_SIZE, "%s/plasm-run", self);
-    if (access(room, X_OK) != 0) {
-        snprintf(room, CONFIG_PATH_SIZE, "%s/../libexec/plasm/plasm-run", self);
-    }
+static bool runner_is_service(const char *program) {
+    return strncmp(program, RUNNER_SERVICE_PREFIX, strlen(RUNNER_SERVICE_PREFIX)) == 0;
 }
 
-static bool start_runner(struct worker *worker, char program[CONFIG_PATH_SIZE]) {
-    const struct config *config = worker->config;
-    find_runner(config, program);
-    const size_t prefix = strlen(RUNNER_SERVICE_PREFIX);
-    const bool is_service = strncmp(program, RUNNER_SERVICE_PREFIX, prefix) == 0;
-    if (!is_service && access(program, X_OK) != 0) {
+static void fill_runner(const struct config *config, struct runner_client_config *ret_config) {
+    runner_client_config_default(ret_config);
+    ret_config->runners_max =
+        (size_t)(config->jobs_running * RUNNERS_PER_SLOT + config->runners_warm);
+    ret_config->runners_warm = (size_t)config->runners_warm;
+    ret_config->runner_per_job = config->isolation_per_job;
+    ret_config->memory_bytes_max = config->memory_bytes;
+    ret_config->compile.module_bytes_max = config->module_bytes;
+    ret_config->compile.cpu_s_max = config->compile_cpu_s;
+    ret_config->compile.memory_bytes_max = config->compile_memory_bytes;
+}
+
+/* Finds the helper programs, and forks who starts them where plasmd may not: first of all. */
+static bool prepare_helpers(struct worker *worker, char program[CONFIG_PATH_SIZE]) {
+    static struct runner_arguments arguments;
+    char fault[CONFIG_FAULT_SIZE];
+    helper_find(worker->config->runner, "plasm-run", program);
+    if (!runner_is_service(program) && access(program, X_OK) != 0) {
         return complain(program, "not there or not executable: set [node] runner");
     }
+    runner_client_arguments(&arguments);
+    const struct starter_plan plan = {.path = program, .arguments = arguments.list};
+    signer_link_init(&worker->signer_link, worker->config);
+    if (!signer_link_fork(&worker->signer_link, &plan, false, fault)) {
+        daemon_log(LOG_LEVEL_ERROR, "%s", fault);
+        return false;
+    }
+    return true;
+}
+
+static int start_by_starter(void *context, int socket, int *ret_pid) {
+    const struct worker *worker = context;
+    return starter_start(worker->signer_link.starter, STARTER_RUNNER, socket, ret_pid);
+}
+
+static bool start_runner(struct worker *worker, const char *program) {
     struct runner_client_config runner;
-    runner_client_config_default(&runner);
-    runner.program = is_service ? program + prefix : program;
+    const bool is_service = runner_is_service(program);
+    fill_runner(worker->config, &runner);
+    runner.program = is_service ? program + strlen(RUNNER_SERVICE_PREFIX) : program;
     runner.is_service = is_service;
-    runner.runners_max = (size_t)(config->jobs_running * RUNNERS_PER_SLOT + config->runners_warm);
-    runner.runners_warm = (size_t)config->runners_warm;
-    runner.runner_per_job = config->isolation_per_job;
-    runner.memory_bytes_max = config->memory_bytes;
-    runner.compile.module_bytes_max = config->module_bytes;
-    runner.compile.cpu_s_max = config->compile_cpu_s;
-    runner.compile.memory_bytes_max = config->compile_memory_bytes;
+    runner.start = worker->signer_link.starter != NULL ? start_by_starter : NULL;
+    runner.start_context = worker;
     int error = runner_client_new(&runner, &worker->memory, &worker->runner);
     if (error == 0) {
         error = runner_client_start(worker->runner);
@@ -415,17 +446,15 @@ static bool start_host(struct worker *worker) {
 
 /* Full multiaddrs, one a line, written aside and renamed: who waits for the file finds all of it.
  */
-static bool print_addresses(const struct worker *worker) {
+static bool print_addresses(struct worker *worker) {
     const char *path = worker->config->print_addresses;
-    if (path[0] == '\0') {
+    FILE *file = worker->address_file;
+    char aside[STATE_PATH_SIZE];
+    if (file == NULL) {
         return true;
     }
-    char aside[STATE_PATH_SIZE];
     snprintf(aside, sizeof(aside), "%s.new", path);
-    FILE *file = fopen(aside, "we");
-    if (file == NULL) {
-        return complain(path, strerror(errno));
-    }
+    worker->address_file = NULL;
     for (size_t i = 0; i < worker->address_count; i++) {
         struct multiaddr address = worker->addresses[i];
         char text[MULTIADDR_TEXT_MAX];
@@ -521,9 +550,9 @@ static bool start(struct worker *worker, char program[CONFIG_PATH_SIZE]) {
     struct utsname name;
     (void)uname(&name);
     snprintf(worker->arch, sizeof(worker->arch), "%.32s", name.machine);
-    return start_loop(worker) && make_state_dir(worker->config) && load_identity(worker) &&
-           open_stores(worker) && start_runner(worker, program) && start_host(worker) &&
-           go_public(worker);
+    return start_loop(worker) && make_state_dir(worker->config) && open_addresses(worker) &&
+           start_signer(worker) && open_stores(worker) && start_runner(worker, program) &&
+           start_host(worker) && go_public(worker);
 }
 
 static void close_handle(uv_handle_t *handle, void *context) {
@@ -540,6 +569,7 @@ static void close_own_handles(struct worker *worker) {
         (uv_handle_t *)&worker->publish_timer, (uv_handle_t *)&worker->restart_timer,
         (uv_handle_t *)&worker->signals[0],    (uv_handle_t *)&worker->signals[1],
         (uv_handle_t *)&worker->signals[2],    (uv_handle_t *)&worker->runner_poll,
+        (uv_handle_t *)&worker->sign_poll,
     };
     for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
         if (uv_handle_get_type(handles[i]) != UV_UNKNOWN_HANDLE) { /* the start got so far */
@@ -558,6 +588,7 @@ static void close_own_handles(struct worker *worker) {
 static void stop(struct worker *worker) {
     if (worker->host != NULL) {
         save_table(worker);
+        sign_client_settle(worker->signer_link.client, SETTLE_TIME);
     }
     close_own_handles(worker);
     reach_stop(worker);
@@ -568,7 +599,7 @@ static void stop(struct worker *worker) {
     runner_client_free(worker->runner);
     modules_close(worker->modules);
     store_close(worker->store);
-    signer_free(worker->signer);
+    signer_link_done(&worker->signer_link);
     (void)uv_run(&worker->loop, UV_RUN_NOWAIT);
     uv_walk(&worker->loop, close_handle, NULL);
     (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
@@ -603,6 +634,10 @@ int worker_run(struct config *config,
     worker->drain.deadline.kind = DEADLINE_DRAIN;
     char program[CONFIG_PATH_SIZE];
     daemon_log(LOG_LEVEL_INFO, "Starting Phase daemon v%s", WORKER_VERSION);
+    if (!prepare_helpers(worker, program)) {
+        free(worker);
+        return 1;
+    }
     bool started = start(worker, program);
     if (started) {
         (void)uv_prepare_start(&worker->prepare, on_prepare);

@@ -7,6 +7,7 @@
 #include "plasmd/config.h"
 #include "plasmd/modules.h"
 #include "plasmd/scheduler.h"
+#include "plasmd/signer_link.h"
 #include "plasmd/store.h"
 #include "receipt/manifest.h"
 #include "util/heap.h"
@@ -46,6 +47,9 @@ struct worker {
     struct host *host;
     struct store *store;
     struct modules *modules;
+    struct signer_link signer_link;
+    uv_poll_t sign_poll;
+    FILE *address_file; /* that print_addresses is written to first, or NULL */
     struct runner_client *runner;
     uv_poll_t runner_poll;
     struct alarm alarm; /* jobs' and the runner's deadlines */

@@ -26,10 +26,6 @@
 /* A compile process that gets no processor time is not waited for endlessly. */
 #define COMPILE_GRACE (20 * NANOS_SECOND)
 
-/* The zygote's socket, as the zygote numbers it. */
-#define ZYGOTE_FD      3
-#define ZYGOTE_FD_TEXT "3"
-
 void runner_client_config_default(struct runner_client_config *ret_config) {
     *ret_config = (struct runner_client_config){
         .program = "plasm-run",
@@ -136,13 +132,18 @@ void runner_client_free(struct runner_client *client) {
     memory_put(client->memory, client, sizeof(*client));
 }
 
+void runner_client_arguments(struct runner_arguments *ret_arguments) {
+    static char name[] = "plasm-run";
+    static char option[] = "--zygote";
+    static char fd[] = "3"; /* RUNNER_ZYGOTE_FD */
+    *ret_arguments = (struct runner_arguments){{name, option, fd, NULL}};
+}
+
 /* Without environment, signals as at the beginning, and one descriptor. */
 static int spawn_program(struct runner_client *client, int socket, pid_t *ret_pid) {
     const struct runner_client_config *config = &client->config;
-    char name[] = "plasm-run";
-    char option[] = "--zygote";
-    char fd[] = ZYGOTE_FD_TEXT;
-    char *arguments[] = {name, option, fd, NULL};
+    struct runner_arguments arguments;
+    runner_client_arguments(&arguments);
     char *environment[] = {NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -157,13 +158,13 @@ static int spawn_program(struct runner_client *client, int socket, pid_t *ret_pi
         posix_spawn_file_actions_destroy(&actions);
         return PLASM_NO_MEMORY;
     }
-    int error = posix_spawn_file_actions_adddup2(&actions, socket, ZYGOTE_FD);
+    int error = posix_spawn_file_actions_adddup2(&actions, socket, RUNNER_ZYGOTE_FD);
     if (error == 0) {
         (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
         (void)posix_spawnattr_setsigdefault(&attributes, &all);
         (void)posix_spawnattr_setsigmask(&attributes, &none);
-        error =
-            posix_spawn(ret_pid, config->program, &actions, &attributes, arguments, environment);
+        error = posix_spawn(ret_pid, config->program, &actions, &attributes, arguments.list,
+                            environment);
     }
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -176,7 +177,10 @@ static int start_program(struct runner_client *client, int *ret_socket) {
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
         return PLASM_IO;
     }
-    int error = spawn_program(client, pair[1], &client->zygote_pid);
+    const struct runner_client_config *config = &client->config;
+    int error = config->start != NULL
+                    ? config->start(config->start_context, pair[1], &client->zygote_pid)
+                    : spawn_program(client, pair[1], &client->zygote_pid);
     close(pair[1]);
     if (error != 0) {
         close(pair[0]);

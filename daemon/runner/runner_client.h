@@ -47,9 +47,21 @@ struct runner_client_config {
     uint64_t memory_bytes_max; /* the largest limits.memory_bytes of a job: sizes RLIMIT_DATA */
     size_t compiles_max;       /* compile processes at once */
     struct runner_compile_limits compile; /* protocol.h */
+    /* Starts plasm-run, with runner_client_arguments and the socket as RUNNER_ZYGOTE_FD, as a child
+     * of this process; 0 or PLASM_IO (errno). NULL: the client starts it itself. */
+    int (*start)(void *start_context, int socket, int *ret_pid);
+    void *start_context;
 };
 
 void runner_client_config_default(struct runner_client_config *ret_config);
+
+/* How plasm-run is called, ends with NULL. */
+struct runner_arguments {
+    char *list[4];
+};
+/* The descriptor it finds its socket at. */
+#define RUNNER_ZYGOTE_FD 3
+void runner_client_arguments(struct runner_arguments *ret_arguments);
 
 /* One job. Everything pointed to is borrowed for the call only. */
 struct runner_request {

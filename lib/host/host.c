@@ -11,8 +11,8 @@
 #include "host/interface_watch.h"
 #include "host/interfaces.h"
 #include "host/mdns.h"
+#include "host/signings.h"
 #include "host/udp.h"
-#include "identity/envelope.h"
 #include "peer/pipe_noise.h"
 #include "peer/pipe_tls.h"
 #include "peer/quic_transport.h"
@@ -68,7 +68,7 @@ struct host {
     uv_async_t wake;
     struct dns *dns;
     struct mdns_service *mdns; /* NULL: not started */
-    struct buffer envelope;
+    struct signings signings;
     bool has_handles;
     bool draining;
     size_t closing; /* handles not closed yet */
@@ -93,29 +93,6 @@ struct peer *host_peer(struct host *host) {
 }
 uv_loop_t *host_loop(struct host *host) {
     return host->loop;
-}
-
-static void answer_sign(struct host *host, const struct peer_event *event) {
-    buffer_clear(&host->envelope);
-    struct signer *signer = host->config.signer;
-    int error = PLASM_UNSUPPORTED;
-    switch (event->sign) {
-    case PEER_SIGN_RECORD:
-        error = signer_peer_record(signer, event->data, &host->envelope);
-        break;
-    case PEER_SIGN_CAPABILITY:
-        error = signer_capability(signer, event->data, &host->envelope);
-        break;
-    case PEER_SIGN_RELAY_VOUCHER:
-        error = signer_relay_voucher(signer, event->data, &host->envelope);
-        break;
-    }
-    if (error != 0) {
-        buffer_clear(&host->envelope);
-        log_event(host->config.log, LOG_LEVEL_ERROR, "host", "cannot sign: %s",
-                  plasm_error_message(error));
-    }
-    peer_signed(host->peer, event->request, buffer_bytes(&host->envelope), host_now());
 }
 
 static void on_resolved(void *context, uint64_t request, const struct multiaddr *results,
@@ -146,7 +123,7 @@ static void drain(struct host *host) {
     while (peer_next_event(host->peer, host_now(), &event)) {
         switch ((int)event.type) {
         case PEER_EVENT_SIGN:
-            answer_sign(host, &event);
+            signings_ask(&host->signings, &event);
             break;
         case PEER_EVENT_RESOLVE:
             answer_resolve(host, &event);
@@ -514,7 +491,12 @@ static int make_peer(struct host *host) {
     }
     peer_id_from_key(&peer.key, &peer.id);
     host_random((struct span){peer.seed, sizeof(peer.seed)});
-    return peer_new(&peer, &host->peer);
+    int error = peer_new(&peer, &host->peer);
+    if (error == 0) {
+        signings_init(&host->signings, config->signer, host->peer, host_now, config->memory,
+                      config->log);
+    }
+    return error;
 }
 
 static int open_handles(struct host *host) {
@@ -545,7 +527,6 @@ int host_new(const struct host_config *config, struct host **ret_host,
     if (memcmp(host->config.reset_secret, zeros, sizeof(zeros)) == 0) {
         host_random((struct span){host->config.reset_secret, QUIC_SECRET_SIZE});
     }
-    buffer_init(&host->envelope, config->memory, ENVELOPE_SIZE_MAX);
     host->loop = config->loop;
     if (host->loop == NULL) {
         if (uv_loop_init(&host->own_loop) != 0) {
@@ -633,6 +614,9 @@ void host_free(struct host *host) {
         pipe_transport_close(host->pipes, host_now());
         (void)tcp_flush(host->tcp);
     }
+    if (host->peer != NULL) {
+        signings_done(&host->signings);
+    }
     peer_free(host->peer);
     for (size_t i = 0; i < host->socket_count; i++) {
         quic_transport_free(host->sockets[i]->transport);
@@ -643,7 +627,6 @@ void host_free(struct host *host) {
     host->watch = NULL;
     mdns_service_free(host->mdns);
     host->mdns = NULL;
-    buffer_done(&host->envelope);
     bool own = host->loop == &host->own_loop;
     if (host->has_handles) {
         close_handles(host);

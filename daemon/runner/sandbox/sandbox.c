@@ -16,8 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "runner/sandbox/landlock.h"
 #include "runner/sandbox/seccomp.h"
+#include "walls/landlock.h"
 
 #if SANDBOX_SANITIZED
 /* Looking for leaks at exit takes threads and ptrace: seccomp would kill us for it. */
