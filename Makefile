@@ -45,6 +45,7 @@ bench: ## measure against the peers, side by side; also writes build/bench.json
 	tests/interop/build.sh build/interop
 	@bench/run build
 	@bench/network build
+	@bench/dht build
 
 fuzz: ## run every fuzz target for T=60 seconds
 	@tools/install-deps build daemon test

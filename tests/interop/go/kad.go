@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -43,13 +44,18 @@ func (node *node) findProviders(ctx context.Context, req *request) (answer, erro
 		return nil, fmt.Errorf("count must be 1 to %d", providersMax)
 	}
 	providers := []answer{}
+	begun, first := time.Now(), int64(0)
 	for found := range node.dht.FindProvidersAsync(ctx, key, req.Count) {
+		if len(providers) == 0 {
+			first = time.Since(begun).Microseconds()
+		}
 		providers = append(providers, infoAnswer(found))
 	}
 	if err := ctx.Err(); err != nil && len(providers) == 0 {
 		return nil, fmt.Errorf("no provider found: %w", err)
 	}
-	return answer{"cid": key.String(), "providers": providers}, nil
+	return answer{"cid": key.String(), "providers": providers, "first_us": first,
+		"elapsed_us": time.Since(begun).Microseconds()}, nil
 }
 
 func (node *node) findPeer(ctx context.Context, req *request) (answer, error) {

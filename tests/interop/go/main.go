@@ -165,6 +165,7 @@ func (node *node) dispatch(ctx context.Context, req *request) (answer, error) {
 		"put_value":      node.putValue,
 		"get_value":      node.getValue,
 		"routing_table":  node.routingTable,
+		"newcomers":      node.newcomers,
 		"peers":          node.peers,
 		"close":          node.closePeer,
 		"stats":          node.stats,

@@ -17,6 +17,8 @@ static struct peer *peer_of(const struct request *request) {
 struct lookup {
     json_t *peers; /* peer id: list of addresses */
     json_t *value; /* {"hex", "value"} */
+    nanos begun;
+    nanos first; /* until the first provider, 0 for none */
     char cid[CID_TEXT_MAX];
 };
 
@@ -26,6 +28,7 @@ static struct lookup *lookup_begin(struct request *request) {
         abort();
     }
     lookup->peers = json_object();
+    lookup->begun = host_now();
     request->work = lookup;
     return lookup;
 }
@@ -115,8 +118,10 @@ static void find_providers_begin(struct request *request) {
 
 static void find_providers_event(struct request *request, const struct peer_event *event) {
     struct lookup *lookup = request->work;
+    nanos elapsed = nanos_since(host_now(), lookup->begun);
     if (event->type == PEER_EVENT_PROVIDER) {
         note_peer(lookup, event);
+        lookup->first = lookup->first == 0 ? elapsed : lookup->first;
     }
     if (event->type != PEER_EVENT_LOOKUP_DONE) {
         return;
@@ -133,7 +138,10 @@ static void find_providers_event(struct request *request, const struct peer_even
         json_decref(providers);
         request_fail_error(request, "find_providers", event->error);
     } else {
-        request_done(request, json_pack("{s:s, s:o}", "cid", lookup->cid, "providers", providers));
+        request_done(request,
+                     json_pack("{s:s, s:o, s:I, s:I}", "cid", lookup->cid, "providers", providers,
+                               "first_us", (json_int_t)(lookup->first / NANOS_MICROSECOND),
+                               "elapsed_us", (json_int_t)(elapsed / NANOS_MICROSECOND)));
     }
 }
 
@@ -243,5 +251,6 @@ const struct command commands_kad[] = {
     {"put_value", TARGET_NONE, put_value_begin, put_value_event, lookup_release},
     {"get_value", TARGET_NONE, get_value_begin, get_value_event, lookup_release},
     {"routing_table", TARGET_NONE, routing_table_begin, NULL, NULL},
+    {"newcomers", TARGET_NONE, newcomers_begin, NULL, NULL},
     {NULL, TARGET_NONE, NULL, NULL, NULL},
 };

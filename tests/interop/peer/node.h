@@ -110,6 +110,9 @@ void dials_command_release(struct request *request);
 /* Closes the connections that are held. */
 void dials_command_free(struct node *node);
 
+/* newcomer.c */
+void newcomers_begin(struct request *request);
+
 /* identify.c */
 /* What an identify message says, as the answer of `identify`. */
 json_t *identify_report(const struct identify *message, const struct peer_id *id);
