@@ -67,8 +67,8 @@
 #define KAD_CHECKS_MAX 8
 /* A bucket with so many peers that lately gave a sign of life is not refreshed: who looks us up
  * fills it by the way. */
-#define KAD_REFRESH_ENOUGH        (KAD_K / 2)
-#define KAD_REFRESH_ENOUGH_CLIENT (KAD_K / 4)
+#define KAD_REFRESH_ENOUGH        6
+#define KAD_REFRESH_ENOUGH_CLIENT 4
 /* Requests of a refreshing lookup under way at once: nobody waits for it. */
 #define KAD_REFRESH_WINDOW 4
 /* Buckets that are refreshed: a key for bucket n takes 2^(n+1) tries to find. */

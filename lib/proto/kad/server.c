@@ -62,9 +62,12 @@ static void put_closer(struct answer *answer, struct bytes key, const struct pee
                        size_t size_max) {
     struct sha256_digest target = sha256(key);
     const struct table_peer *peers[CLOSER_CANDIDATES];
-    size_t count = table_closest(&answer->kad->table, &target, answer->sender, false, peers,
-                                 CLOSER_CANDIDATES);
-    count = thin_crowd(peers, count, &target, members_spacing(answer->kad, answer->now));
+    uint64_t spacing = members_spacing(answer->kad, answer->now);
+    size_t count = 0;
+    for (size_t wanted = KAD_K; count < KAD_K && wanted <= CLOSER_CANDIDATES; wanted += KAD_K) {
+        count = table_closest(&answer->kad->table, &target, answer->sender, false, peers, wanted);
+        count = thin_crowd(peers, count, &target, spacing);
+    }
     for (size_t i = 0; i < count; i++) {
         if (except == NULL || !peer_id_equal(&peers[i]->id, except)) {
             (void)kad_message_put_peer(&answer->writer, KAD_LIST_CLOSER, &peers[i]->id,

@@ -224,42 +224,39 @@ struct closest {
     const struct peer_id *exclude;
     bool with_failed;
     uint64_t target_head;
-    uint64_t last_distance; /* the last one's first eight bytes */
+    uint64_t distances[TABLE_CLOSEST_MAX]; /* of `peers`: the first eight bytes */
 };
 
+/* Their distances from the target begin with the same eight bytes. */
 static bool is_nearer(const struct sha256_digest *target, const struct table_peer *a,
                       const struct table_peer *b) {
-    for (size_t i = 0; i < SHA256_SIZE; i++) {
-        if (a->hash.bytes[i] != b->hash.bytes[i]) {
-            return (a->hash.bytes[i] ^ target->bytes[i]) < (b->hash.bytes[i] ^ target->bytes[i]);
-        }
-    }
-    return false;
+    struct sha256_digest to_a = kad_distance(target, &a->hash);
+    struct sha256_digest to_b = kad_distance(target, &b->hash);
+    return kad_distance_compare(&to_a, &to_b) < 0;
 }
 
+/* Peers are looked at themselves only when they get a place: they are all over memory. */
 static void closest_take(struct closest *closest, const struct table_slot *slot) {
-    const struct table_peer *peer = slot->peer;
-    if ((closest->size == closest->size_max &&
-         (slot->head ^ closest->target_head) > closest->last_distance) ||
-        (peer->failures > 0 && !closest->with_failed) ||
-        (closest->exclude != NULL && peer_id_equal(&peer->id, closest->exclude))) {
-        return;
-    }
+    uint64_t distance = slot->head ^ closest->target_head;
     size_t place = closest->size;
-    while (place > 0 && is_nearer(closest->target, peer, closest->peers[place - 1])) {
+    while (place > 0 && distance <= closest->distances[place - 1] &&
+           (distance < closest->distances[place - 1] ||
+            is_nearer(closest->target, slot->peer, closest->peers[place - 1]))) {
         place--;
     }
-    if (place == closest->size_max) {
+    if (place == closest->size_max || (slot->peer->failures > 0 && !closest->with_failed) ||
+        (closest->exclude != NULL && peer_id_equal(&slot->peer->id, closest->exclude))) {
         return;
     }
     if (closest->size < closest->size_max) {
         closest->size++;
     }
-    memmove(&closest->peers[place + 1], &closest->peers[place],
-            (closest->size - place - 1) * sizeof(closest->peers[0]));
-    closest->peers[place] = peer;
-    closest->last_distance =
-        kad_head(&closest->peers[closest->size - 1]->hash) ^ closest->target_head;
+    size_t moved = closest->size - place - 1;
+    memmove(&closest->peers[place + 1], &closest->peers[place], moved * sizeof(closest->peers[0]));
+    memmove(&closest->distances[place + 1], &closest->distances[place],
+            moved * sizeof(closest->distances[0]));
+    closest->peers[place] = slot->peer;
+    closest->distances[place] = distance;
 }
 
 static void closest_take_bucket(struct closest *closest, const struct table *table, size_t bucket) {
@@ -277,6 +274,7 @@ size_t table_closest(const struct table *table, const struct sha256_digest *targ
                               .exclude = exclude,
                               .with_failed = with_failed,
                               .target_head = kad_head(target)};
+    ENSURE(n <= TABLE_CLOSEST_MAX);
     if (n == 0) {
         return 0;
     }

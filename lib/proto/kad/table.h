@@ -8,6 +8,9 @@
 #include "util/memory.h"
 #include "util/time.h"
 
+/* Asked for at once. */
+#define TABLE_CLOSEST_MAX (4 * KAD_K)
+
 /* One peer, in one allocation with its addresses. */
 struct table_peer {
     struct sha256_digest hash;
@@ -72,8 +75,8 @@ struct table_peer *table_oldest(const struct table *table, size_t bucket);
 /* Walks all peers: NULL gives the first, the last gives NULL. */
 struct table_peer *table_next(const struct table *table, const struct table_peer *peer);
 
-/* The n closest peers to `target`, nearest first; `exclude` (or NULL) and, unless `with_failed`,
- * peers with failures are passed over. Returns how many. */
+/* The n (up to TABLE_CLOSEST_MAX) closest peers to `target`, nearest first; `exclude` (or NULL)
+ * and, unless `with_failed`, peers with failures are passed over. Returns how many. */
 size_t table_closest(const struct table *table, const struct sha256_digest *target,
                      const struct peer_id *exclude, bool with_failed,
                      const struct table_peer **ret_peers, size_t n);
