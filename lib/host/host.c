@@ -224,9 +224,9 @@ static void on_socket(uv_poll_t *poll, int status, int events) {
     struct host_socket *socket = CONTAINER_OF(poll, struct host_socket, poll);
     if (status < 0 || (events & UV_READABLE) != 0) {
         take_datagrams(socket);
-        take_refusals(socket);
     }
     if (status < 0) { /* libuv stops watching when ICMP reported something: it is over */
+        take_refusals(socket);
         socket->polling = false;
         watch(socket, socket->waits_writable);
     }
