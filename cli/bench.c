@@ -150,7 +150,7 @@ int command_bench(struct cli_options *options) {
                         IN_FLIGHT_MAX);
     }
     struct cli_job files;
-    int code = cli_job_read(options, &files);
+    int code = cli_job_read(options, false, &files);
     if (code != EXIT_DONE) {
         return code;
     }

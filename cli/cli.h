@@ -35,6 +35,7 @@ struct cli_options {
     const char *fuel;
     const char *timeout;
     const char *output;
+    const char *output_file;
     const char *profile;
     const char *receipt;
     const char *arch;
@@ -76,12 +77,20 @@ uint8_t *cli_read_file(const char *path, size_t *ret_size);
 void cli_print_sentences(const json_t *list);
 void cli_print_warnings(struct plasm_client *client);
 
+/* run.c: shows a piece of a job's output, as it is or as an event. False: nobody reads any more. */
+bool cli_print_output(const struct cli_options *options, int stream, const uint8_t *data,
+                      size_t size);
+/* Writes the receipt file where --receipt says; a result's exit code, after it was explained. */
+int cli_write_receipt(const struct cli_options *options, const json_t *result);
+int cli_exit_code(const struct cli_options *options, const json_t *result);
+
 /* connect.c */
 MUST_CHECK int cli_client(const struct cli_options *options, struct plasm_client **ret_client);
 
 /* Subcommands: the exit code. */
 int command_discover(struct cli_options *options);
 int command_run(struct cli_options *options);
+int command_receipt(struct cli_options *options);
 int command_verify(struct cli_options *options);
 int command_ping(struct cli_options *options);
 int command_perf(struct cli_options *options);

@@ -66,7 +66,7 @@ static void set_arguments(const struct cli_options *options, json_t *request) {
     (void)json_object_set_new(request, "args", list);
 }
 
-static int make_request(const struct cli_options *options, char **ret_request) {
+static int make_request(const struct cli_options *options, bool remember, char **ret_request) {
     bool given = options->request_json != NULL;
     json_t *request = given ? cli_parse(options->request_json) : json_object();
     if (!json_is_object(request)) {
@@ -75,6 +75,9 @@ static int make_request(const struct cli_options *options, char **ret_request) {
     }
     int code = set_limits(options, request);
     set_text(request, "node", options->node);
+    if (remember && json_object_get(request, "remember") == NULL) {
+        (void)json_object_set_new(request, "remember", json_true());
+    }
     set_text(request, "profile", options->profile);
     set_text(request, "arch", options->arch);
     set_text(request, "runtime", options->runtime);
@@ -96,7 +99,7 @@ static int make_request(const struct cli_options *options, char **ret_request) {
     return EXIT_DONE;
 }
 
-int cli_job_read(const struct cli_options *options, struct cli_job *ret_job) {
+int cli_job_read(const struct cli_options *options, bool remember, struct cli_job *ret_job) {
     struct cli_job job = {.module = NULL};
     const char *path = options->arguments[0];
     job.module = cli_read_file(path, &job.module_size);
@@ -114,7 +117,7 @@ int cli_job_read(const struct cli_options *options, struct cli_job *ret_job) {
             return cli_fail(options, EXIT_RUN, PLASM_IO, "%s: %s", input, strerror(errno));
         }
     }
-    int code = make_request(options, &job.request);
+    int code = make_request(options, remember, &job.request);
     if (code != EXIT_DONE) {
         cli_job_done(&job);
         return code;

@@ -12,8 +12,9 @@ struct cli_job {
     char *request; /* JSON */
 };
 
-/* Reads the files and builds the request. EXIT_DONE, or the exit code after it has said why. */
-int cli_job_read(const struct cli_options *options, struct cli_job *ret_job);
+/* Reads the files and builds the request; `remember`: so that its receipt can be fetched again.
+ * EXIT_DONE, or the exit code after it has said why. */
+int cli_job_read(const struct cli_options *options, bool remember, struct cli_job *ret_job);
 void cli_job_done(struct cli_job *job);
 
 #endif

@@ -47,8 +47,8 @@ static bool write_all(int fd, const uint8_t *data, size_t size) {
     return true;
 }
 
-static bool print_output(const struct cli_options *options, int stream, const uint8_t *data,
-                         size_t size) {
+bool cli_print_output(const struct cli_options *options, int stream, const uint8_t *data,
+                      size_t size) {
     if (!options->json) {
         return write_all(stream == 2 ? STDERR_FILENO : STDOUT_FILENO, data, size);
     }
@@ -74,7 +74,7 @@ static int follow(const struct cli_options *options, struct plasm_job *job) {
             return status;
         }
         if (status == 1 && readable) {
-            readable = print_output(options, stream, data, size);
+            readable = cli_print_output(options, stream, data, size);
         }
         if ((status == PLASM_CANCELLED || !readable) && !cancelled) {
             cancelled = true;
@@ -86,7 +86,7 @@ static int follow(const struct cli_options *options, struct plasm_job *job) {
     }
 }
 
-static int write_receipt(const struct cli_options *options, const json_t *result) {
+int cli_write_receipt(const struct cli_options *options, const json_t *result) {
     if (options->receipt == NULL) {
         return EXIT_DONE;
     }
@@ -102,8 +102,8 @@ static int write_receipt(const struct cli_options *options, const json_t *result
                : cli_fail(options, EXIT_RUN, PLASM_IO, "%s: %s", options->receipt, strerror(errno));
 }
 
-/* The module's own exit code; 125 for a job that did not end by itself. */
-static int exit_code(const struct cli_options *options, const json_t *result) {
+/* The module's own; 125 for a job that did not end by itself. */
+int cli_exit_code(const struct cli_options *options, const json_t *result) {
     json_int_t code = json_integer_value(json_object_get(result, "exit_code"));
     if (code >= 0) {
         return (int)(code > 255 ? 255 : code);
@@ -128,11 +128,11 @@ static int conclude(const struct cli_options *options, struct plasm_job *job) {
         return cli_fail_last(options, EXIT_RUN, error);
     }
     json_t *result = cli_parse(answer);
-    int code = write_receipt(options, result);
+    int code = cli_write_receipt(options, result);
     if (error != 0) {
         code = cli_fail_last(options, EXIT_RUN, error);
     } else if (code == EXIT_DONE) {
-        code = exit_code(options, result);
+        code = cli_exit_code(options, result);
         if (options->json) {
             (void)cli_print_event("result", json_incref(result));
         }
@@ -168,7 +168,7 @@ static int run_job(const struct cli_options *options, struct plasm_client *clien
 
 int command_run(struct cli_options *options) {
     struct cli_job files;
-    int code = cli_job_read(options, &files);
+    int code = cli_job_read(options, true, &files);
     if (code != EXIT_DONE) {
         return code;
     }

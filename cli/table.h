@@ -17,6 +17,7 @@ enum option_bit {
     TAKES_STDIN = 1 << 8,
     TAKES_ALWAYS = 1 << 9,
     TAKES_PERF = 1 << 10,
+    TAKES_OUTPUT = 1 << 11,
 };
 
 enum kind { KIND_TEXT, KIND_LIST, KIND_FLAG };

@@ -48,6 +48,7 @@ struct plasm_client {
     struct multiaddr bootstrap[PEER_BOOTSTRAP_MAX]; /* as given */
     bool mdns; /* look on the local network, when somebody is looked for */
     bool looked_nearby;
+    bool jobs_pruned; /* those remembered */
     struct client_wait wait;
     atomic_bool interrupted;
     char *text; /* the last JSON given */
@@ -61,6 +62,7 @@ struct plasm_job {
     nanos submitted_at;
     nanos accept_by;
     bool want_summary;
+    bool remembered;       /* in the state directory, to ask for it again */
     struct buffer kept[3]; /* output not read by the application, by stream */
     char *info;
     char *result;
@@ -83,6 +85,12 @@ MUST_CHECK int client_options(const char *text, const char *what, json_t **ret_o
 /* Optional members: false and a message when the type is wrong. */
 MUST_CHECK int client_option_string(const json_t *object, const char *key, const char **value);
 MUST_CHECK int client_option_integer(const json_t *object, const char *key, int64_t *value);
+
+/* submit.c: a handle without a job; plasm_job_free frees it. NULL: no memory. */
+struct plasm_job *client_job_new(struct plasm_client *client);
+/* fetch.c: remembers the job in the state directory, with the fetch secret. */
+void client_ticket_save(struct plasm_job *job);
+void client_ticket_forget(struct plasm_job *job);
 
 /* node.c: waits for the answer to `request`, which is then in `wait`. */
 MUST_CHECK int client_wait_for(struct plasm_client *client, uint64_t request, nanos deadline);

@@ -101,6 +101,10 @@ static bool accepted(const void *context) {
     return view.state >= CORE_JOB_ACCEPTED;
 }
 
+static json_t *parsed(struct bytes json) {
+    return json_loadb((const char *)json.data, json.size, JSON_REJECT_DUPLICATES, NULL);
+}
+
 static int give_info(struct plasm_job *job) {
     struct core_job_view view;
     core_job_view(job->job, &view);
@@ -116,9 +120,11 @@ static int give_info(struct plasm_job *job) {
         json_pack("{s:I, s:I, s:I, s:I}", "fuel", (json_int_t)view.limits.fuel, "memory_bytes",
                   (json_int_t)view.limits.memory_bytes, "wall_ms", (json_int_t)view.limits.wall_ms,
                   "output_bytes", (json_int_t)view.limits.output_bytes);
-    json_t *info = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b}", "job_id", view.job_id, "node",
-                             node, "module_hash", module_hash, "manifest_hash", manifest_hash,
-                             "fetch_secret", secret, "limits", limits, "clamped", view.clamped);
+    json_t *info = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:b, s:o}", "job_id", view.job_id,
+                             "node", node, "module_hash", module_hash, "manifest_hash",
+                             manifest_hash, "fetch_secret", secret, "limits", limits, "clamped",
+                             view.clamped, "manifest", parsed(view.manifest_json));
+    crypto_wipe(secret, sizeof(secret));
     const char *text;
     return client_give_json(&job->info, info, &text);
 }
@@ -189,6 +195,9 @@ static int submit(struct plasm_job *job, const json_t *options, struct bytes mod
     struct fault fault = {.field = "request", .text = "is not valid"};
     error = core_submit(client->core, &submission, host_now(), host_unix_ms(), &job->job, &fault);
     job->accept_by = nanos_add(host_now(), submission.timeout);
+    if (error == 0 && json_is_true(json_object_get(options, "remember"))) {
+        client_ticket_save(job);
+    }
     return error != 0 ? client_fail(error, "%s %s", fault.field, fault.text) : 0;
 }
 
@@ -197,10 +206,27 @@ static int wait_accepted(struct plasm_job *job) {
     int error = client_run(job->client, accepted, job->job, job->accept_by);
     struct core_job_view view;
     core_job_view(job->job, &view);
+    if (job->remembered && error == 0 && view.state <= CORE_JOB_FINISHED) {
+        client_ticket_save(job); /* who it is is known now */
+    } else if (job->remembered && view.state == CORE_JOB_REJECTED) {
+        client_ticket_forget(job);
+    }
     if (error == 0 && view.state > CORE_JOB_FINISHED) {
         error = client_fail(view.error, "%s", view.text);
     }
     return error;
+}
+
+struct plasm_job *client_job_new(struct plasm_client *client) {
+    struct plasm_job *job = calloc(1, sizeof(*job));
+    if (job != NULL) {
+        job->client = client;
+        job->submitted_at = host_now();
+        for (size_t i = 0; i < ARRAY_SIZE(job->kept); i++) {
+            buffer_init(&job->kept[i], &client->memory, CLIENT_MEMORY_MAX);
+        }
+    }
+    return job;
 }
 
 static int begin(struct plasm_client *client, const char *request_json, struct bytes module,
@@ -214,17 +240,12 @@ static int begin(struct plasm_client *client, const char *request_json, struct b
     if (error != 0) {
         return error;
     }
-    struct plasm_job *job = calloc(1, sizeof(*job));
+    struct plasm_job *job = client_job_new(client);
     struct strings *strings = calloc(2, sizeof(*strings)); /* args and env: large */
     if (job == NULL || strings == NULL) {
         error = client_fail(PLASM_NO_MEMORY, "out of memory");
         free(job);
     } else {
-        job->client = client;
-        job->submitted_at = host_now();
-        for (size_t i = 0; i < ARRAY_SIZE(job->kept); i++) {
-            buffer_init(&job->kept[i], &client->memory, CLIENT_MEMORY_MAX);
-        }
         error = submit(job, options, module, input, strings, may_wait);
         if (error == 0) {
             *ret_job = job;
@@ -336,10 +357,6 @@ static json_t *base64_json(struct bytes bytes) {
     return value;
 }
 
-static json_t *parsed(struct bytes json) {
-    return json_loadb((const char *)json.data, json.size, JSON_REJECT_DUPLICATES, NULL);
-}
-
 static json_t *file_json(const struct plasm_job *job, const struct core_job_view *view) {
     struct buffer file;
     buffer_init(&file, &job->client->memory, RECEIPT_FILE_SIZE_MAX);
@@ -394,6 +411,7 @@ static int give_result(struct plasm_job *job, const struct core_job_view *view,
                               base64_json(buffer_bytes(&job->kept[JOB_STDERR])));
     (void)json_object_set_new(result, "message",
                               json_stringn((const char *)view->message.data, view->message.size));
+    (void)json_object_set_new(result, "output_given", json_boolean(view->output_given));
     (void)json_object_set_new(result, "summary", summary_json(job, view));
     (void)json_object_set_new(result, "timings_us", times_json(job, view));
     return client_give_json(&job->result, result, ret_json);

@@ -90,8 +90,7 @@ void state_load(struct state *state, const char *directory) {
     load_known(state);
 }
 
-/* Makes the directory and its parents. */
-static void make_directory(const char *directory) {
+void state_make_directory(const char *directory) {
     char path[STATE_PATH_SIZE];
     size_t size = strlen(directory);
     memcpy(path, directory, size + 1);
@@ -107,7 +106,7 @@ static void make_directory(const char *directory) {
 
 /* Opens "<name>.new.<pid>" for writing; `finish` puts it in place. */
 static FILE *begin_file(const struct state *state, const char *name, char *aside) {
-    make_directory(state->directory);
+    state_make_directory(state->directory);
     char file_name[64];
     snprintf(file_name, sizeof(file_name), "%s.new.%ld", name, (long)getpid());
     return open_file(state, file_name, "we", aside);

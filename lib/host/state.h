@@ -31,6 +31,8 @@ void state_load(struct state *state, const char *directory);
 /* Writes what changed, each file aside and renamed. Failure is no error of the caller's: the next
  * run begins with less. */
 void state_save(struct state *state);
+/* Makes a directory and its parents, for nobody else to read. */
+void state_make_directory(const char *directory);
 /* Puts a peer's address (with /p2p) first. */
 void state_remember(struct state *state, const struct multiaddr *address);
 /* The identity remembered for an address, or NULL. */

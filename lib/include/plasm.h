@@ -100,6 +100,7 @@ PLASM_API int plasm_discover(struct plasm_client *client, const char *query_json
  *   "job_id"   UUID version 4; default a fresh one
  *   "summary"  true: also ask for the signature over the four-key summary
  *   "timeout_ms"   deadline of this call
+ *   "remember"     true: keep what plasm_receipt needs in the state directory, for a day
  * Module and standard input are copied. Errors: PLASM_REFUSED with the node's reason,
  * PLASM_UNREACHABLE, PLASM_NOT_FOUND, PLASM_TIMEOUT. */
 PLASM_API int plasm_submit(struct plasm_client *client, const char *request_json,
@@ -117,9 +118,10 @@ PLASM_API int plasm_job_state(const struct plasm_job *job);
 /* Waits until something happens on the client, at most timeout_ms (< 0: for ever). Returns 0,
  * PLASM_CANCELLED after an interrupt. */
 PLASM_API int plasm_client_wait(struct plasm_client *client, int timeout_ms);
-/* {"job_id", "node", "module_hash", "manifest_hash", "fetch_secret", "limits": {..}, "clamped"}:
- * the limits the job runs under, and whether the worker lowered what was asked. Valid until
- * the next call on the job. */
+/* {"job_id", "node", "module_hash", "manifest_hash", "fetch_secret", "limits": {..}, "clamped",
+ * "manifest": {..}}: the limits the job runs under, and whether the worker lowered what was asked.
+ * Whoever has node, manifest and fetch_secret can ask for the job's receipt and output
+ * (plasm_receipt). Valid until the next call on the job. */
 PLASM_API const char *plasm_job_info(struct plasm_job *job);
 /* Waits for output of the running job. Returns 1 and a chunk (*ret_stream 1 standard output, 2
  * standard error), 0 when the job is over, PLASM_TIMEOUT, or the failure. timeout_ms < 0 waits
@@ -130,9 +132,22 @@ PLASM_API int plasm_job_read(struct plasm_job *job, int timeout_ms, int *ret_str
  * and the output that was received. Output not read by plasm_job_read is kept (up to the job's
  * output limit) and is in the result. *ret_json is an object {"file": {manifest, receipt,
  * signature, public_key}, "status", "exit_code", "stdout_base64", "stderr_base64", "message",
- * "summary": {"receipt": {..}, "signature"} | null, "timings_us": {"discover", "submit",
- * "execute", "return", "total"}}. PLASM_UNTRUSTED: the receipt does not hold. */
+ * "summary": {"receipt": {..}, "signature"} | null, "output_given": false where the worker had only
+ * the receipt (plasm_receipt), "timings_us": {"discover", "submit", "execute", "return", "total"}}.
+ * PLASM_UNTRUSTED: the receipt does not hold. */
 PLASM_API int plasm_job_result(struct plasm_job *job, const char **ret_json);
+/* Asks for the receipt and the output of a job that was accepted before, by whichever client;
+ * workers keep them for a day, by default. Waits where the job has not ended. `request_json` is an
+ * object with
+ *   "job_id"       of a job that was submitted with "remember" and the same state directory
+ *   "node"         optional: where to ask; default is where the job was accepted
+ *   "manifest", "fetch_secret"   instead of a job that is remembered: from plasm_job_info
+ *   "timeout_ms"   until the worker has answered
+ * *ret_json is as plasm_job_result's, and checked likewise; "output_given" false: the worker does
+ * not have the output any more. PLASM_NOT_FOUND: nothing is remembered of this job; PLASM_REFUSED
+ * with the node's reason ("lost": it will have no receipt; "not_found"); PLASM_UNTRUSTED. */
+PLASM_API int plasm_receipt(struct plasm_client *client, const char *request_json,
+                            const char **ret_json);
 /* Of a job that is over: 0 when its receipt holds (*ret_exit_code is the module's, -1 where the
  * status is neither ok nor exit), PLASM_UNTRUSTED when it does not, or the failure. PLASM_STATE
  * before. Costs nothing: for those who run many jobs and keep few receipts. */

@@ -45,6 +45,7 @@ const char *plasm_job_info(struct plasm_job *job);
 int plasm_job_read(struct plasm_job *job, int timeout_ms, int *ret_stream, const uint8_t **ret_data,
                    size_t *ret_size);
 int plasm_job_result(struct plasm_job *job, const char **ret_json);
+int plasm_receipt(struct plasm_client *client, const char *request_json, const char **ret_json);
 int plasm_job_verdict(const struct plasm_job *job, int64_t *ret_exit_code);
 int plasm_job_cancel(struct plasm_job *job);
 void plasm_job_free(struct plasm_job *job);

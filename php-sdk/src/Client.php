@@ -23,7 +23,9 @@ final class Client
     private const QUERY_OPTIONS = ['arch', 'runtime', 'profile', 'max', 'timeout_ms', 'settle_ms'];
     private const SUBMIT_OPTIONS = [
         'node', 'args', 'env', 'limits', 'profile', 'arch', 'runtime', 'job_id', 'summary', 'timeout_ms',
+        'remember',
     ];
+    private const RECEIPT_OPTIONS = ['node', 'timeout_ms'];
     private const LIMITS = ['fuel', 'memory_bytes', 'wall_ms', 'output_bytes'];
 
     private readonly Driver $driver;
@@ -100,7 +102,7 @@ final class Client
      * @param array{node?: string|Node, args?: list<string>, env?: array<array-key, string>,
      *     limits?: array{fuel?: int, memory_bytes?: int, wall_ms?: int, output_bytes?: int},
      *     profile?: string, arch?: string, runtime?: string, job_id?: string, summary?: bool,
-     *     timeout_ms?: int} $options
+     *     timeout_ms?: int, remember?: bool} $options
      *   node: a discovered node, a peer id or a multiaddr; default: the best that is found.
      *   env: 'NAME' => 'value', or "NAME=value" in a list.
      *   profile: "wasip1" (default) or "deterministic/1".
@@ -108,12 +110,13 @@ final class Client
      *   job_id: UUID version 4; the same id and request again is the same job.
      *   summary: also get the signature over the four-key summary, default true.
      *   timeout_ms: until a worker has accepted.
+     *   remember: keep in state_dir what receipt() needs, for a day; default true.
      * @throws PlasmException
      */
     public function submit(string $module, string $input = '', array $options = []): Job
     {
         self::refuseUnknown('job option', $options, self::SUBMIT_OPTIONS);
-        $request = $options + ['summary' => true];
+        $request = $options + ['summary' => true, 'remember' => true];
         $node = $request['node'] ?? null;
         if ($node instanceof Node) {
             $request['node'] = $node->peerId;
@@ -142,6 +145,28 @@ final class Client
     public function run(string $module, string $input = '', array $options = []): Result
     {
         return $this->submit($module, $input, $options)->wait();
+    }
+
+    /**
+     * The result of a job that was submitted before, by whichever process with the same state_dir: asks
+     * its node again, waits where the job has not ended, and verifies what comes. Nodes keep outputs for a
+     * day, and receipts longer, unless their operators chose otherwise; Result::$outputKept tells.
+     *
+     * @param array{node?: string|Node, timeout_ms?: int} $options
+     *   node: where to ask; default is where the job was accepted.
+     *   timeout_ms: until the node has answered.
+     * @throws UntrustedException when the receipt does not hold
+     * @throws PlasmException NotFoundException when nothing is remembered of it, RefusedException with the
+     *     node's reason: the job was lost, or is not known there
+     */
+    public function receipt(string $jobId, array $options = []): Result
+    {
+        self::refuseUnknown('receipt option', $options, self::RECEIPT_OPTIONS);
+        $node = $options['node'] ?? null;
+        if ($node instanceof Node) {
+            $options['node'] = $node->peerId;
+        }
+        return Job::concluded($jobId, $this->driver->receipt(['job_id' => $jobId] + $options));
     }
 
     /**

@@ -109,6 +109,42 @@ final class Job
         }
     }
 
+    /**
+     * The result of a job that was fetched again. Which node it must be signed by, the library knows.
+     *
+     * @internal made by Client::receipt()
+     * @param array<string, mixed> $answer plasm_receipt's
+     * @throws UntrustedException when the receipt does not hold
+     */
+    public static function concluded(string $jobId, array $answer): Result
+    {
+        $kept = ($answer['output_given'] ?? true) === true;
+        $output = (string) base64_decode($answer['stdout_base64'] ?? '');
+        $stderr = (string) base64_decode($answer['stderr_base64'] ?? '');
+        try {
+            $receipt = Receipt::fromArray($answer['file'] ?? []);
+        } catch (MalformedException $exception) {
+            throw new UntrustedException($exception->getMessage(), 0, $exception);
+        }
+        $expected = $kept ? ['stdout_hash' => Crypto::sha256($output), 'stderr_hash' => Crypto::sha256($stderr)] : [];
+        $refusal = $receipt->refusal($receipt->fields['worker'], $expected + ['job_id' => $jobId]);
+        if ($refusal !== null) {
+            throw new UntrustedException("the receipt of job $jobId does not hold: $refusal");
+        }
+        return new Result(
+            $output,
+            $stderr,
+            $receipt->fields['exit_code'],
+            $receipt->fields['status'],
+            $receipt->fields['wall_time_ms'],
+            $receipt,
+            Timings::fromArray($answer['timings_us'] ?? []),
+            (string) ($answer['message'] ?? ''),
+            null,
+            $kept
+        );
+    }
+
     private function keep(OutputChunk $chunk): void
     {
         if ($chunk->stream === OutputChunk::STDERR) {

@@ -20,6 +20,8 @@ final class Result
      * @param int         $wallTimeMs execution time in milliseconds, rounded up, by the node's clock
      * @param string      $message    the node's words on a failure; not signed
      * @param array{0: array<string, mixed>, 1: string}|null $summary
+     * @param bool        $outputKept false where the node had only the receipt (Client::receipt()):
+     *     then $output and $stderr are empty, whatever the job wrote
      */
     public function __construct(
         public readonly string $output,
@@ -31,6 +33,7 @@ final class Result
         public readonly Timings $timings,
         public readonly string $message = '',
         private readonly ?array $summary = null,
+        public readonly bool $outputKept = true,
     ) {
     }
 

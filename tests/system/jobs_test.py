@@ -167,6 +167,104 @@ class Jobs(unittest.TestCase):
         self.assertEqual((result["jobs"], result["failed"]), (1000, 0))
 
 
+class Again(unittest.TestCase):
+    """A client that was killed, or is another one, fetches what became of its job."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.state = os.path.join(self.directory.name, "client")
+
+    def tearDown(self):
+        self.directory.cleanup()
+
+    def ticket(self):
+        name, = os.listdir(os.path.join(self.state, "jobs"))
+        return os.path.join(self.state, "jobs", name)
+
+    def fetch(self, *arguments, job_id=None):
+        job_id = job_id or os.path.basename(self.ticket())
+        return plasm(BUILD, "receipt", job_id, "--state-dir", self.state, *arguments)
+
+    def start(self, worker, *arguments):
+        return subprocess.Popen(
+            [os.path.join(BUILD, "bin", "plasm"), "run", "--node", worker.address, "--state-dir",
+             self.state, "--json", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+
+    def test_after_the_client_was_killed_and_the_worker_started_anew(self):
+        with Worker(BUILD, self.directory.name) as worker:
+            process = self.start(worker, STREAMS, "--", "lines", "5", "200")
+            self.assertEqual(json.loads(process.stdout.readline())["event"], "submitted")
+            process.kill()
+            process.communicate()
+            self.assertEqual(os.stat(self.ticket()).st_mode & 0o777, 0o600)
+            # While it runs the receipt is waited for; then its output is fetched.
+            lines = b"".join(b"line %d\n" % number for number in range(5))
+            code, out, error = self.fetch()
+            self.assertEqual((code, out), (0, lines), error)
+            time.sleep(0.1)
+            worker.kill()
+        port = worker.address.split("/")[4]
+        with Worker(BUILD, self.directory.name, listen=port) as worker:
+            receipt = os.path.join(self.directory.name, "again.json")
+            output = os.path.join(self.directory.name, "output")
+            code, out, error = self.fetch("--receipt", receipt, "--output", output)
+            self.assertEqual((code, out), (0, b""), error)
+            with open(output, "rb") as file:
+                self.assertEqual(file.read(), lines)
+            self.assertEqual(plasm(BUILD, "verify", receipt, "--key", worker.peer_id)[0], 0)
+            self.refusals()
+
+    def refusals(self):
+        """Without the true secret and manifest nobody learns whether there is such a job."""
+        with open(self.ticket(), encoding="utf-8") as file:
+            ticket = json.load(file)
+        code, _, error = self.fetch(job_id="550e8400-e29b-41d4-a716-446655440000")
+        self.assertEqual(code, RUN_FAILED)
+        self.assertIn("nothing is remembered", error)
+        ticket["manifest"]["expires"] += 1
+        with open(self.ticket(), "w", encoding="utf-8") as file:
+            json.dump(ticket, file)
+        code, _, error = self.fetch()
+        self.assertEqual(code, RUN_FAILED)
+        self.assertIn("not_found", error)
+        ticket["fetch_secret"] = "00" * 32
+        with open(self.ticket(), "w", encoding="utf-8") as file:
+            json.dump(ticket, file)
+        code, _, error = self.fetch()
+        self.assertEqual(code, RUN_FAILED)
+        self.assertIn("fetch_secret", error)
+
+    def test_a_large_output_and_one_that_is_not_kept(self):
+        config = os.path.join(self.directory.name, "plasmd.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("[store]\noutput_bytes = 900K\n")
+        with Worker(BUILD, self.directory.name, "--config", config) as worker:
+            for size, kept in ((900 * 1024, True), (900 * 1024 + 1, False)):
+                process = self.start(worker, STREAMS, "--", "count", str(size), "65536")
+                process.communicate(timeout=60)
+                code, out, error = self.fetch()
+                if kept:
+                    self.assertEqual((code, len(out)), (0, size), error)
+                else:
+                    self.assertEqual((code, out), (RUN_FAILED, b""))
+                    self.assertIn("does not have the output", error)
+                os.unlink(self.ticket())
+
+    def test_a_job_that_was_lost(self):
+        with Worker(BUILD, self.directory.name) as worker:
+            process = self.start(worker, LIMITS, "--", "loop")
+            self.assertEqual(json.loads(process.stdout.readline())["event"], "submitted")
+            worker.kill()
+            process.kill()
+            process.communicate()
+        port = worker.address.split("/")[4]
+        with Worker(BUILD, self.directory.name, listen=port) as worker:
+            code, out, error = self.fetch()
+            self.assertEqual((code, out), (RUN_FAILED, b""))
+            self.assertIn("lost", error)
+            self.assertIn("1 accepted job had not ended", worker.log())
+
+
 class Restart(unittest.TestCase):
     def test_identity_and_compiled_modules_survive_a_kill(self):
         with tempfile.TemporaryDirectory() as directory:

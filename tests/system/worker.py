@@ -14,10 +14,12 @@ COMMAND_SECONDS_MAX = 120
 class Worker:
     """Runs while it is entered; its state lives in `directory`, which may be used again."""
 
-    def __init__(self, build, directory, *arguments, bootstrap=()):
+    def __init__(self, build, directory, *arguments, bootstrap=(), listen=0, environment=None):
         self.build = build
         self.directory = directory
         self.arguments = list(arguments)
+        self.listen = listen
+        self.environment = environment or {}
         for address in bootstrap:
             self.arguments += ["--bootstrap", address]
         self.process = None
@@ -28,12 +30,12 @@ class Worker:
         addresses = os.path.join(self.directory, "addresses")
         if os.path.exists(addresses):
             os.unlink(addresses)
-        environment = dict(os.environ)
+        environment = dict(os.environ) | self.environment
         environment.pop("PLASM_BOOTSTRAP", None)
         with open(self.log_path(), "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(self.build, "bin", "plasmd"),
-                 "--listen", "/ip4/127.0.0.1/udp/0/quic-v1",
+                 "--listen", f"/ip4/127.0.0.1/udp/{self.listen}/quic-v1",
                  "--state-dir", os.path.join(self.directory, "state"),
                  "--print-addresses", addresses, *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)

@@ -122,6 +122,7 @@ struct core_job_view {
     /* FINISHED */
     enum verdict verdict;
     struct fault fault;
+    bool output_given; /* all of it, and it was checked; false: resumed without it */
     const struct receipt *receipt;
     struct bytes receipt_json;
     const uint8_t *signature;

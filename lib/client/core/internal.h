@@ -90,6 +90,7 @@ struct core_job {
     size_t uncredited;    /* received bytes the worker has no credit for yet */
 
     enum verdict verdict;
+    bool output_given;
     struct fault fault;
     struct receipt receipt;
     struct buffer receipt_json;

@@ -109,6 +109,7 @@ static void take_finished(struct core_job *job, const struct job_client_finished
     }
     job->state = CORE_JOB_FINISHED;
     job->verdict = finished->verdict;
+    job->output_given = finished->output_checked;
     job->fault = finished->fault;
     job->receipt = finished->receipt;
     memcpy(job->signature, finished->signature, sizeof(job->signature));
@@ -554,6 +555,7 @@ void core_job_view(const struct core_job *job, struct core_job_view *ret_view) {
         .limits = job->limits,
         .clamped = job->clamped,
         .verdict = job->verdict,
+        .output_given = job->output_given,
         .fault = job->fault,
         .receipt = &job->receipt,
         .receipt_json = buffer_bytes(&job->receipt_json),

@@ -28,4 +28,13 @@ interface Driver
      * @throws PlasmException
      */
     public function submit(array $request, string $module, string $input): JobHandle;
+
+    /**
+     * Asks again for a job that was accepted before.
+     *
+     * @param array<string, mixed> $request plasm_receipt's
+     * @return array<string, mixed> its answer
+     * @throws PlasmException
+     */
+    public function receipt(array $request): array;
 }

@@ -112,6 +112,17 @@ final class FfiDriver implements Driver
         return $handle;
     }
 
+    public function receipt(array $request): array
+    {
+        $client = $this->client();
+        $json = $this->library->new('const char *');
+        $error = $this->library->plasm_receipt($client, Json::encodeObject($request), FFI::addr($json));
+        if ($error !== 0) {
+            throw $this->failure($error);
+        }
+        return Json::decodeObject(FFI::string($json), 'plasm_receipt');
+    }
+
     /** The exception for a call that has just failed with $error. */
     public function failure(int $error): PlasmException
     {

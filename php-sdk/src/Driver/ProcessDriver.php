@@ -62,6 +62,20 @@ final class ProcessDriver implements Driver
         return new ProcessJob($process, $info);
     }
 
+    public function receipt(array $request): array
+    {
+        $timeoutMs = $request['timeout_ms'] ?? $this->settings['timeout_ms'] ?? self::TIMEOUT_DEFAULT_MS;
+        $settings = ['timeout_ms' => $timeoutMs] + $this->settings;
+        $arguments = [$this->command, 'receipt', '--json', '--client-json', Json::encodeObject($settings)];
+        if (isset($request['node'])) {
+            array_push($arguments, '--node', (string) $request['node']);
+        }
+        $arguments[] = (string) $request['job_id'];
+        $process = new EventProcess($arguments);
+        $process->setDeadline(null);
+        return $process->expect('result');
+    }
+
     /**
      * @param array<string, mixed> $request
      * @return list<string>

@@ -6,6 +6,7 @@ namespace PhaseBased\Plasm\Tests\Integration;
 
 use PhaseBased\Plasm\Client;
 use PhaseBased\Plasm\Crypto;
+use PhaseBased\Plasm\Exception\NotFoundException;
 use PhaseBased\Plasm\Exception\PlasmException;
 use PhaseBased\Plasm\Exception\RefusedException;
 use PhaseBased\Plasm\Exception\TimeoutException;
@@ -75,6 +76,19 @@ abstract class NetworkTestCase extends TestCase
         $start = hrtime(true);
         self::assertCount(0, $this->client()->discover(['arch' => 'pdp11', 'timeout_ms' => 1000]));
         self::assertLessThan(5e9, hrtime(true) - $start);
+    }
+
+    public function testReceiptOfAJobOfAnotherProcess(): void
+    {
+        $state = ['state_dir' => $this->directory->path . '/state'];
+        $job = $this->client($state)->submit(Module::hello(), 'kept');
+        $job->wait();
+        $result = $this->client($state)->receipt($job->id);
+        self::assertSame(['tpek', true, $job->id], [
+            $result->output, $result->outputKept, $result->receipt->fields['job_id'],
+        ]);
+        $this->expectException(NotFoundException::class);
+        $this->client($state)->receipt('550e8400-e29b-41d4-a716-446655440000');
     }
 
     public function testRun(): void

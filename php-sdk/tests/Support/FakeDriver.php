@@ -16,6 +16,8 @@ final class FakeDriver implements Driver
     public array $queries = [];
     /** @var list<array<string, mixed>> */
     public array $requests = [];
+    /** @var array<string, array<string, mixed>> answers of receipt(), by job id */
+    public array $receipts = [];
 
     /**
      * @param array<string, mixed> $discovery
@@ -42,5 +44,11 @@ final class FakeDriver implements Driver
     {
         $this->requests[] = json_decode(json_encode($request), true);
         return ($this->accept)($request, $module, $input);
+    }
+
+    public function receipt(array $request): array
+    {
+        $this->requests[] = $request;
+        return $this->receipts[$request['job_id']] ?? throw new \LogicException('no such receipt');
     }
 }

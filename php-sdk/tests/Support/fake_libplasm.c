@@ -149,6 +149,15 @@ int plasm_submit(struct plasm_client *client, const char *request_json, const ui
     return error;
 }
 
+int plasm_receipt(struct plasm_client *client, const char *request_json, const char **ret_json) {
+    int error = read_error("receipt.error");
+    note("receipt %d %s", client->number, request_json);
+    if (error == 0) {
+        *ret_json = read_answer("receipt");
+    }
+    return error;
+}
+
 const char *plasm_job_info(struct plasm_job *job) {
     (void)job;
     return read_answer("info");

@@ -176,11 +176,43 @@ final class ClientTest extends TestCase
             'profile' => 'wasip1',
             'timeout_ms' => 100,
             'summary' => true,
+            'remember' => true,
         ], $this->driver->requests[0]);
         self::assertSame('550e8400-e29b-41d4-a716-446655440000', $job->id);
         self::assertSame($this->worker->peerId, $job->node);
         self::assertSame('sha256:' . hash('sha256', self::MODULE), $job->moduleHash);
         self::assertSame(['A=1', 'B=2'], $job->wait()->receipt->manifest->fields['env']);
+    }
+
+    public function testReceiptOfAnEarlierJob(): void
+    {
+        $client = $this->client(output: 'out', stderr: 'err');
+        $job = $client->submit(self::MODULE, 'input');
+        $job->wait();
+        $answer = $this->handle->result() + ['output_given' => true];
+        $answer = ['stdout_base64' => base64_encode('out'), 'stderr_base64' => base64_encode('err')] + $answer;
+        $this->driver->receipts[$job->id] = $answer;
+        $result = $client->receipt($job->id, ['node' => '192.0.2.1:4001']);
+        self::assertSame(['job_id' => $job->id, 'node' => '192.0.2.1:4001'], $this->driver->requests[1]);
+        self::assertSame(['out', 'err', 'ok', true], [
+            $result->output, $result->stderr, $result->status, $result->outputKept,
+        ]);
+        $this->driver->receipts[$job->id] = ['stdout_base64' => '', 'stderr_base64' => '', 'output_given' => false]
+            + $answer;
+        self::assertFalse($client->receipt($job->id)->outputKept);
+        $this->driver->receipts[$job->id] = ['stdout_base64' => base64_encode('other')] + $answer;
+        $this->expectException(UntrustedException::class);
+        $client->receipt($job->id);
+    }
+
+    public function testReceiptOfAnotherJobIsNotBelieved(): void
+    {
+        $client = $this->client(output: 'out');
+        $client->run(self::MODULE);
+        $asked = '7c9e6679-7425-40de-944b-e07fc1f90ae7';
+        $this->driver->receipts[$asked] = $this->handle->result() + ['output_given' => false];
+        $this->expectException(UntrustedException::class);
+        $client->receipt($asked);
     }
 
     /**
@@ -202,6 +234,7 @@ final class ClientTest extends TestCase
         yield 'driver' => [static fn () => new Client(['driver' => 'telepathy'])];
         yield 'discover' => [static fn (Client $client) => $client->discover(['architecture' => 'x86_64'])];
         yield 'submit' => [static fn (Client $client) => $client->submit('', '', ['stdin' => ''])];
+        yield 'receipt' => [static fn (Client $client) => $client->receipt('', ['job' => 1])];
         yield 'limits' => [static fn (Client $client) => $client->submit('', '', ['limits' => ['memory' => 1]])];
     }
 

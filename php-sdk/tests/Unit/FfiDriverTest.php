@@ -107,7 +107,7 @@ final class FfiDriverTest extends TestCase
         $sum = array_sum(array_map('ord', str_split(self::MODULE . $input)));
         $size = strlen($input);
         self::assertSame(
-            "submit 0 {\"env\":[\"A=b\"],\"limits\":{},\"summary\":true} 8 $size sum $sum",
+            "submit 0 {\"env\":[\"A=b\"],\"limits\":{},\"summary\":true,\"remember\":true} 8 $size sum $sum",
             $this->calls()[1]
         );
     }
@@ -228,7 +228,7 @@ final class FfiDriverTest extends TestCase
         pcntl_waitpid($child, $status);
         self::assertSame([
             'client_new {}',
-            'submit 0 {"summary":true} 8 0 sum ' . array_sum(array_map('ord', str_split(self::MODULE))),
+            'submit 0 {"summary":true,"remember":true} 8 0 sum ' . array_sum(array_map('ord', str_split(self::MODULE))),
             'client_new {}',
             'discover 1 {}',
             'discover 1 {}',

@@ -70,7 +70,7 @@ final class ProcessDriverTest extends TestCase
             '--client-json',
             '{"state_dir":"","bootstrap":["192.0.2.1","/ip4/192.0.2.2/udp/4001/quic-v1"]}',
             '--request-json',
-            '{"args":["a\'b $x","\u00e4"],"summary":true}',
+            '{"args":["a\'b $x","\u00e4"],"summary":true,"remember":true}',
             '--stdin',
             '-',
         ], $line);
