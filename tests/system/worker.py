@@ -32,6 +32,7 @@ class Worker:
             os.unlink(addresses)
         environment = dict(os.environ) | self.environment
         environment.pop("PLASM_BOOTSTRAP", None)
+        self.log_before = os.path.getsize(self.log_path()) if os.path.exists(self.log_path()) else 0
         with open(self.log_path(), "ab") as log:
             self.process = subprocess.Popen(
                 [os.path.join(self.build, "bin", "plasmd"),
@@ -42,7 +43,7 @@ class Worker:
         deadline = time.monotonic() + START_SECONDS_MAX
         # A worker that logs less than usual is one that does not say it either.
         quiet = "--log-level" in self.arguments
-        while not os.path.exists(addresses) or not (quiet or "Sandbox ready" in self.log()):
+        while not os.path.exists(addresses) or not (quiet or "Sandbox ready" in self.log_of_this_run()):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
                 raise RuntimeError("plasmd did not start; it said:\n" + self.log())
@@ -77,6 +78,11 @@ class Worker:
 
     def log_path(self):
         return os.path.join(self.directory, "plasmd.log")
+
+    def log_of_this_run(self):
+        with open(self.log_path(), "rb") as file:
+            file.seek(self.log_before)
+            return file.read().decode(errors="replace")
 
     def log(self):
         with open(self.log_path(), encoding="utf-8", errors="replace") as file:
