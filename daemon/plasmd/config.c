@@ -442,7 +442,7 @@ static const struct setting settings[] = {
      64 * GIBI,
      {NULL},
      "256M",
-     "state of all QUIC connections; when it is spent, those that hold most lose"},
+     "what all connections may hold together: state, bytes that wait, windows that have grown"},
     {"store",
      "keep_receipts_days",
      KIND_NUMBER,

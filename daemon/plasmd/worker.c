@@ -424,7 +424,7 @@ static bool start_host(struct worker *worker) {
                                .protocol_count = 1,
                                .log = daemon_log_sink(),
                                .resources = &resources,
-                               .quic_state_bytes_max = (size_t)config->network_memory_bytes,
+                               .network_bytes_max = (size_t)config->network_memory_bytes,
                                .on_event = on_event,
                                .context = worker};
     struct host_fault fault;

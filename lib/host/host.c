@@ -20,8 +20,10 @@
 #include "peer/relay.h"
 #include "util/ensure.h"
 
+/* What all connections may hold together where the owner does not say. */
+#define NETWORK_BYTES_DEFAULT ((size_t)256 << 20)
 /* Batches read from one socket before the others and the rest of the loop have their turn. */
-#define BATCHES_PER_TURN 8
+#define BATCHES_PER_TURN      8
 /* Rounds of taking events and sending what they caused before the loop goes on. */
 #define FLUSHES_PER_TURN 4
 
@@ -53,7 +55,8 @@ struct host {
     size_t socket_count;
     struct host_socket *sockets[2 * HOST_SOCKETS_MAX]; /* those for dial-backs last */
     struct interface_watch *watch;
-    bool published; /* the peer has been told our addresses */
+    bool published;       /* the peer has been told our addresses */
+    struct budget budget; /* of all transports */
     struct noise_identity noise_identity;
     struct tls_identity *tls_identity;
     struct pipe_noise noise;
@@ -277,9 +280,7 @@ static int socket_endpoint(struct host *host, struct host_socket *socket,
     config.accept = socket->use == SOCKET_LISTENS;
     config.log = host->config.log;
     config.admission = peer_admission(host->peer);
-    if (host->config.quic_state_bytes_max > 0) {
-        config.limits.state_bytes_max = host->config.quic_state_bytes_max;
-    }
+    config.budget = &host->budget;
     host_random((struct span){config.seed, sizeof(config.seed)});
     host_random((struct span){config.token_secret, sizeof(config.token_secret)});
     memcpy(config.reset_secret, host->config.reset_secret, sizeof(config.reset_secret));
@@ -437,6 +438,7 @@ static int open_pipes(struct host *host, const struct certificate *certificate) 
                                  .memory = host->config.memory,
                                  .limits = pipe_limits_default,
                                  .admission = peer_admission(host->peer),
+                                 .budget = &host->budget,
                                  .log = host->config.log};
     host_random((struct span){config.seed, sizeof(config.seed)});
     int error = make_securities(host, certificate);
@@ -523,6 +525,8 @@ int host_new(const struct host_config *config, struct host **ret_host,
         return PLASM_NO_MEMORY;
     }
     host->config = *config;
+    host->budget.bytes_max =
+        config->network_bytes_max > 0 ? config->network_bytes_max : NETWORK_BYTES_DEFAULT;
     static const uint8_t zeros[QUIC_SECRET_SIZE];
     if (memcmp(host->config.reset_secret, zeros, sizeof(zeros)) == 0) {
         host_random((struct span){host->config.reset_secret, QUIC_SECRET_SIZE});

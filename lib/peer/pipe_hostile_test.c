@@ -109,6 +109,32 @@ static void proposals_are_counted(void **state) {
     world_done(&world);
 }
 
+/* What waits to be looked at counts in a budget that others share; a little is everybody's. */
+static void what_waits_is_bounded(void **state) {
+    (void)state;
+    struct budget budget = {.bytes = 50000, .bytes_max = 150000}; /* others hold some of it */
+    struct world world;
+    world_init(&world, secured_world());
+    pipe_world_settings()->budget = &budget;
+    struct world_node *node = world_node_new(&world);
+    static uint8_t bytes[90000];
+    struct pipe *first = pipe_raw_accept(node, 1);
+    struct pipe *second = pipe_raw_accept(node, 2);
+    pipe_receive_copy(first, BYTES_ARRAY(bytes), world.now);
+    assert_int_equal(budget.bytes, 140000);
+    pipe_receive_copy(second, bytes_of(bytes, 60000), world.now); /* beyond it */
+    assert_int_equal(budget.bytes, 200000);
+    assert_int_equal(stats_of(node).handshakes_failed, 0);
+    pipe_receive_copy(second, bytes_of(bytes, 60000), world.now);
+    assert_int_equal(budget.bytes, 200000);
+    assert_int_equal(stats_of(node).handshakes_failed, 1);
+    world_run(&world, 20 * NANOS_SECOND);
+    assert_int_equal(pipe_raw_node(node)->ends.size, 0);
+    assert_int_equal(budget.bytes, 50000);
+    world_done(&world);
+    pipe_world_settings()->budget = NULL;
+}
+
 static void the_oldest_handshake_goes(void **state) {
     (void)state;
     struct world world;
@@ -243,6 +269,7 @@ int main(void) {
         cmocka_unit_test(slow_listeners_are_left),
         cmocka_unit_test(garbage_ends_a_pipe),
         cmocka_unit_test(proposals_are_counted),
+        cmocka_unit_test(what_waits_is_bounded),
         cmocka_unit_test(the_oldest_handshake_goes),
         cmocka_unit_test(garbage_after_the_upgrade),
         cmocka_unit_test(half_open_pipes_end),

@@ -12,6 +12,8 @@
 /* Bytes of pipe_receive_copy() waiting in one pipe: a whole window of the medium's stream may come
  * between two looks at our events. */
 #define PIPE_COPIED_BYTES_MAX (20 * 1024 * 1024)
+/* Of them, what each may have when the budget of all is spent. */
+#define PIPE_COPIED_BYTES_GUARANTEED (64 * 1024)
 /* Longest text of LINK_CLOSED; what is longer is cut. */
 #define PIPE_REASON_MAX 96
 /* A pipe's place in the heap while it waits for nothing, so that setting it never fails. */
@@ -108,7 +110,8 @@ struct pipe_transport {
     struct list ready;
     struct list handshakes;
     struct heap timers;
-    struct yamux_budget windows;
+    struct budget *budget;
+    struct budget own_budget;
     struct pipe *told;                 /* its LINK_CLOSED was given: freed at the next call */
     struct pipe_stream *closed_stream; /* likewise */
     struct pipe_stats stats;

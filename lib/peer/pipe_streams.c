@@ -12,7 +12,7 @@ int streams_begin(struct pipe *pipe) {
     struct pipe_transport *transport = pipe->transport;
     struct yamux_config config = {.initiator = !pipe->listener,
                                   .memory = transport->memory,
-                                  .budget = &transport->windows,
+                                  .budget = transport->budget,
                                   .random = &transport->random,
                                   .limits = yamux_limits_default};
     return yamux_new(&config, transport->now, &pipe->mux);

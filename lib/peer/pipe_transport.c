@@ -8,7 +8,7 @@ const struct pipe_limits pipe_limits_default = {
     /* Longer than the pause between the keep-alives of go-libp2p and js-libp2p. */
     .idle_timeout = 45 * NANOS_SECOND,
     .linger_timeout = 2 * NANOS_SECOND,
-    .windows_bytes_max = (size_t)256 * 1024 * 1024,
+    .bytes_max = (size_t)256 * 1024 * 1024,
 };
 
 static struct pipe_transport *of_transport(struct transport *transport) {
@@ -89,6 +89,7 @@ static void free_copies(struct pipe *pipe) {
         list_remove(&pipe->copies, node);
         memory_put(pipe->transport->memory, input, sizeof(*input) + input->size);
     }
+    pipe->transport->budget->bytes -= pipe->copied_bytes;
     pipe->copied_bytes = 0;
 }
 
@@ -199,6 +200,7 @@ static bool take_input(struct pipe *pipe) {
     if (pipe->used != NULL) { /* everything that came of it was taken */
         list_remove(&pipe->copies, &pipe->used->node);
         pipe->copied_bytes -= pipe->used->size;
+        pipe->transport->budget->bytes -= pipe->used->size;
         memory_put(pipe->transport->memory, pipe->used, sizeof(*pipe->used) + pipe->used->size);
         pipe->used = NULL;
     }
@@ -455,7 +457,10 @@ void pipe_receive_copy(struct pipe *pipe, struct bytes input, nanos now) {
     if (!heard(pipe, input.size, now)) {
         return;
     }
-    if (input.size > PIPE_COPIED_BYTES_MAX - pipe->copied_bytes) {
+    struct budget *budget = pipe->transport->budget;
+    if (input.size > PIPE_COPIED_BYTES_MAX - pipe->copied_bytes ||
+        (pipe->copied_bytes + input.size > PIPE_COPIED_BYTES_GUARANTEED &&
+         !budget_has(budget, input.size))) {
         pipe_fail(pipe, PLASM_LIMIT, 0, "too much at once");
         return;
     }
@@ -469,6 +474,7 @@ void pipe_receive_copy(struct pipe *pipe, struct bytes input, nanos now) {
     memcpy(copy->data, input.data, input.size);
     list_append(&pipe->copies, &copy->node);
     pipe->copied_bytes += input.size;
+    budget->bytes += input.size;
 }
 
 size_t pipe_transmit(struct pipe *pipe, struct span room, nanos now) {
@@ -613,7 +619,8 @@ int pipe_transport_new(const struct pipe_config *config, struct transport **ret_
     list_init(&pipes->ready);
     list_init(&pipes->handshakes);
     heap_init(&pipes->timers, pipes->memory);
-    pipes->windows.bytes_max = config->limits.windows_bytes_max;
+    pipes->own_budget.bytes_max = config->limits.bytes_max;
+    pipes->budget = config->budget != NULL ? config->budget : &pipes->own_budget;
     *ret_transport = &pipes->transport;
     return 0;
 }

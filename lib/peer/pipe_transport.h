@@ -21,6 +21,7 @@
 
 #include "crypto/random.h"
 #include "peer/transport.h"
+#include "util/budget.h"
 #include "util/list.h"
 #include "util/log.h"
 
@@ -37,10 +38,11 @@ struct pipe_security;
 
 /* Bounds; limits.md has where they come from. */
 struct pipe_limits {
-    nanos handshake_timeout;  /* from dialling or accepting until the link is connected */
-    nanos idle_timeout;       /* nothing heard, and nobody wants the link kept alive */
-    nanos linger_timeout;     /* for what is still to be sent after close */
-    size_t windows_bytes_max; /* what receive windows of all streams may grow by */
+    nanos handshake_timeout; /* from dialling or accepting until the link is connected */
+    nanos idle_timeout;      /* nothing heard, and nobody wants the link kept alive */
+    nanos linger_timeout;    /* for what is still to be sent after close */
+    size_t bytes_max; /* without a budget of the config: what receive windows of all streams may
+                         grow by, and what arrived and waits */
 };
 extern const struct pipe_limits pipe_limits_default;
 
@@ -54,6 +56,9 @@ struct pipe_config {
     /* Whom it asks about new connections, shared with other transports. Borrowed, and outlives the
      * links. NULL: all are accepted. */
     struct admission *admission;
+    /* What receive windows grow by and what waits counts in, shared with others, and instead of
+     * limits.bytes_max. Borrowed, and outlives the transport. NULL: one of its own. */
+    struct budget *budget;
     const struct log_sink *log; /* may be NULL */
 };
 

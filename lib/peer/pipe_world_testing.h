@@ -15,8 +15,9 @@ struct pipe_world_settings {
     /* Fills in the node's ways to secure a pipe, in order of preference; how many. */
     size_t (*secure)(struct world_node *node, const struct pipe_security **ret_securities);
     void (*unsecure)(struct world_node *node);
-    bool whole;  /* nothing is cut */
-    bool admits; /* the transport asks an admission of its own */
+    bool whole;            /* nothing is cut */
+    bool admits;           /* the transport asks an admission of its own */
+    struct budget *budget; /* of all nodes; NULL: each has its own */
 };
 
 static inline struct pipe_world_settings *pipe_world_settings(void) {
@@ -75,6 +76,7 @@ static inline bool pipe_world_start(struct world_node *node) {
     struct pipe_config config = {.securities = pipes->securities,
                                  .memory = &node->memory.memory,
                                  .limits = pipe_limits_default,
+                                 .budget = pipe_world_settings()->budget,
                                  .admission =
                                      pipe_world_settings()->admits ? &pipes->admission : NULL};
     static const uint64_t secret[2] = {1, 2};

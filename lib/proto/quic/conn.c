@@ -25,7 +25,7 @@ static bool within_budget(struct quic_conn *conn, size_t more) {
     if (conn->state_bytes + more > own_max) {
         return false;
     }
-    return endpoint->state_bytes + more <= limits->state_bytes_max ||
+    return budget_has(endpoint->budget, more) ||
            conn->state_bytes + more <= QUIC_STATE_BYTES_GUARANTEED;
 }
 
@@ -38,6 +38,7 @@ static void *ngtcp2_resize(void *old, size_t size, void *user_data) {
         memory_put(endpoint->memory, head, old_size);
         conn->state_bytes -= old_size;
         endpoint->state_bytes -= old_size;
+        endpoint->budget->bytes -= old_size;
         return NULL;
     }
     if (size > SIZE_MAX - sizeof(*head)) {
@@ -55,6 +56,7 @@ static void *ngtcp2_resize(void *old, size_t size, void *user_data) {
     head->size = whole;
     conn->state_bytes = conn->state_bytes - old_size + whole;
     endpoint->state_bytes = endpoint->state_bytes - old_size + whole;
+    endpoint->budget->bytes = endpoint->budget->bytes - old_size + whole;
     return head + 1;
 }
 

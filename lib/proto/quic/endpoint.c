@@ -72,6 +72,8 @@ int quic_endpoint_new(const struct quic_config *config, struct quic_endpoint **r
     endpoint->config.certificate = NULL; /* the TLS library has copied it */
     endpoint->memory = config->memory;
     endpoint->log = config->log;
+    endpoint->own_budget.bytes_max = config->limits.state_bytes_max;
+    endpoint->budget = config->budget != NULL ? config->budget : &endpoint->own_budget;
     endpoint->accept = config->accept;
     endpoint->client_callbacks = &callbacks_client;
     random_init(&endpoint->random, config->seed);

@@ -203,6 +203,8 @@ struct quic_endpoint {
     uint8_t pending_bytes[QUIC_DATAGRAM_SIZE_MAX];
     struct quic_stats stats;
     size_t state_bytes;
+    struct budget *budget; /* where they count */
+    struct budget own_budget;
     uint8_t arena[QUIC_ARENA_SIZE];
 };
 

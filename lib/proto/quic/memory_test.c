@@ -90,14 +90,14 @@ static bool lose_first_of_stream(struct pair *pair, int from, struct quic_datagr
     return true;
 }
 
-/* Over the state budget those that hold most end, and only those. */
-static void state_budget(void **state) {
-    (void)state;
+/* Over a budget of `room` those that hold most end, and only those. How many did. */
+static size_t exceed(size_t room, struct budget *shared) {
     struct pair pair;
     size_t large = 0;
     pair_init(&pair, 2);
     pair.network.delay = 50 * NANOS_MILLISECOND;
-    pair.sides[SERVER].config.limits.state_bytes_max = 400000;
+    pair.sides[SERVER].config.limits.state_bytes_max = room;
+    pair.sides[SERVER].config.budget = shared;
     pair_start(&pair);
     pair_connect(&pair);
     struct quic_conn *greedy = pair.sides[CLIENT].conn;
@@ -122,7 +122,7 @@ static void state_budget(void **state) {
     for (int i = 0; i < 400 && pair.sides[SERVER].closed == 0; i++) {
         pair_run(&pair, 5 * NANOS_MILLISECOND);
         quic_stats(pair.sides[SERVER].endpoint, &stats);
-        assert_true(stats.state_bytes <= 400000 + 2 * QUIC_STATE_BYTES_GUARANTEED);
+        assert_true(stats.state_bytes <= room + 2 * QUIC_STATE_BYTES_GUARANTEED);
     }
     pair.filter = NULL;
     pair_run(&pair, NANOS_SECOND);
@@ -132,7 +132,25 @@ static void state_budget(void **state) {
     }
     struct quic_stream *stream;
     assert_int_equal(quic_stream_open(modest, &stream), 0);
+    size_t closed = pair.sides[SERVER].closed;
     pair_done(&pair);
+    return closed;
+}
+
+static void state_budget(void **state) {
+    (void)state;
+    (void)exceed(400000, NULL);
+}
+
+/* Others hold most of what there is: what is left is less. And all comes back. */
+static void shared_budget(void **state) {
+    (void)state;
+    struct budget plenty = {.bytes = 1000000, .bytes_max = 64000000};
+    assert_int_equal(exceed(63000000, &plenty), 0);
+    assert_int_equal(plenty.bytes, 1000000);
+    struct budget spent = {.bytes = 63800000, .bytes_max = 64000000};
+    assert_int_equal(exceed(200000, &spent), 1);
+    assert_int_equal(spent.bytes, 63800000);
 }
 
 int main(void) {
@@ -140,6 +158,7 @@ int main(void) {
         cmocka_unit_test(every_allocation_fails),
         cmocka_unit_test(all_later_allocations_fail),
         cmocka_unit_test(state_budget),
+        cmocka_unit_test(shared_budget),
     };
     return cmocka_run_group_tests(tests, pair_crypto, NULL);
 }

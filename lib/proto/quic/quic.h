@@ -21,6 +21,7 @@
 #include "identity/certificate.h"
 #include "util/admission.h"
 #include "util/block.h"
+#include "util/budget.h"
 #include "util/log.h"
 #include "util/netaddr.h"
 #include "util/time.h"
@@ -62,8 +63,8 @@ struct quic_limits {
     size_t unsent_bytes_max;         /* of a stream's written bytes not in a packet yet */
     size_t unsent_bytes_low;         /* QUIC_STREAM_WRITABLE at or below it */
     size_t unacknowledged_bytes_max; /* of a stream's written bytes in all, sent ones too */
-    size_t state_bytes_max;          /* of all connections' state and reordered bytes; when it is
-                                        spent, those that hold most lose */
+    size_t state_bytes_max; /* without a budget of the config: of all connections' state and
+                               reordered bytes; when it is spent, those that hold most lose */
 };
 
 struct quic_config {
@@ -87,6 +88,9 @@ struct quic_config {
     /* Whom it asks about new connections, shared with other transports: borrowed, and outlives the
      * connections. NULL: one of its own. */
     struct admission *admission;
+    /* What connections' state and reordered bytes count in, shared with others, and instead of
+     * state_bytes_max: borrowed, and outlives the endpoint. NULL: one of its own. */
+    struct budget *budget;
     const struct log_sink *log; /* may be NULL */
 };
 

@@ -77,7 +77,7 @@ struct yamux_stream {
 
 struct yamux {
     struct memory *memory;
-    struct yamux_budget *budget;
+    struct budget *budget;
     struct yamux_limits limits;
     bool initiator;
     nanos now;

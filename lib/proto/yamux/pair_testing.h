@@ -57,7 +57,7 @@ struct pair_end {
 
 struct pair {
     struct memory heap;
-    struct yamux_budget budget;
+    struct budget budget;
     struct pair_end ends[2];
     nanos now;
     nanos delay;

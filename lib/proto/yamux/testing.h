@@ -16,7 +16,7 @@
 struct testing_side {
     struct memory heap;
     struct memory *memory;
-    struct yamux_budget budget;
+    struct budget budget;
     struct yamux *mux;
     nanos now;
     bool consumes;  /* gives credit for what it receives at once */

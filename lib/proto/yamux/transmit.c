@@ -68,8 +68,7 @@ static void grow_window(struct yamux_stream *stream, size_t consumed) {
     }
     size_t more = grown - stream->window;
     bool limits = took / 4 < mux->rtt && took * stream->window < 4 * mux->rtt * consumed;
-    if (limits && mux->budget != NULL && more <= mux->budget->bytes_max &&
-        mux->budget->bytes <= mux->budget->bytes_max - more) {
+    if (limits && mux->budget != NULL && budget_has(mux->budget, more)) {
         mux->budget->bytes += more;
         stream->window = grown;
     }

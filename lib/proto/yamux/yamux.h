@@ -16,6 +16,7 @@
 
 #include "crypto/random.h"
 #include "util/block.h"
+#include "util/budget.h"
 #include "util/time.h"
 
 struct yamux;
@@ -36,12 +37,6 @@ enum yamux_code {
     YAMUX_CODE_NORMAL = 0,
     YAMUX_CODE_PROTOCOL = 1,
     YAMUX_CODE_INTERNAL = 2,
-};
-
-/* What all connections of a process share of growing windows: `used` is theirs to count. */
-struct yamux_budget {
-    size_t bytes;
-    size_t bytes_max;
 };
 
 /* Bounds; limits.md has where they come from. */
@@ -66,8 +61,8 @@ extern const struct yamux_limits yamux_limits_default;
 struct yamux_config {
     bool initiator; /* dialled the pipe: its streams have odd numbers */
     struct memory *memory;
-    struct yamux_budget *budget; /* for windows beyond YAMUX_WINDOW_BYTES; NULL: they do not grow */
-    struct random *random;       /* used in yamux_new() alone */
+    struct budget *budget; /* for windows beyond YAMUX_WINDOW_BYTES; NULL: they do not grow */
+    struct random *random; /* used in yamux_new() alone */
     struct yamux_limits limits;
 };
 

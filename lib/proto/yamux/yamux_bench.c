@@ -20,7 +20,7 @@ static double seconds(void) {
 
 struct bench {
     struct memory memory;
-    struct yamux_budget budget;
+    struct budget budget;
     struct yamux *sides[2];
     struct block *block;
     nanos now;
@@ -32,7 +32,7 @@ struct bench {
 
 static void bench_init(struct bench *bench) {
     memory_init(&bench->memory, SIZE_MAX);
-    bench->budget = (struct yamux_budget){.bytes_max = (size_t)256 << 20};
+    bench->budget = (struct budget){.bytes_max = (size_t)256 << 20};
     bench->now = NANOS_SECOND;
     bench->received = 0;
     bench->closed = 0;

@@ -10,7 +10,7 @@
 
 struct owner {
     struct memory memory;
-    struct yamux_budget budget;
+    struct budget budget;
     struct yamux *mux;
     struct yamux_stream *streams[STREAMS_MAX];
     size_t unconsumed[STREAMS_MAX];
