@@ -3,13 +3,14 @@
  * moment to open their NATs. */
 #include "peer/internal.h"
 
+#include "peer/dcutr_policy.h"
 #include "peer/reachability.h"
 #include "proto/dcutr/dcutr.h"
 #include "proto/identify/identify.h"
 #include "util/ensure.h"
 
 #define PUNCHES_MAX          32 /* at a time */
-#define PUNCH_LINKS_MAX      DCUTR_ADDRESSES_MAX
+#define PUNCH_LINKS_MAX      PUNCH_TARGETS_MAX
 #define REVERSAL_TIMEOUT     (2 * NANOS_SECOND)
 #define PUNCH_TIMEOUT        (5 * NANOS_SECOND)
 #define PUNCH_PAUSE_MIN      (10 * NANOS_MILLISECOND)
@@ -37,7 +38,9 @@ struct punch {
     nanos next_datagram;
     nanos rtt;
     struct peer_stream *stream; /* while agreeing */
-    struct dcutr machine;       /* while agreeing and punching */
+    struct dcutr machine;       /* while agreeing */
+    size_t target_count;
+    struct multiaddr targets[PUNCH_TARGETS_MAX];
     size_t link_count;
     struct link *links[PUNCH_LINKS_MAX]; /* dialled, not connected yet */
 };
@@ -161,18 +164,26 @@ static bool is_public(const struct multiaddr *address) {
            !multiaddr_has(address, MULTIADDR_P2P_CIRCUIT);
 }
 
-/* The other side names what it likes: groups of hosts never count, this machine or link only where
- * the relay is on it, too. */
-static bool may_be_tried(const struct punch *punch, const struct multiaddr *address) {
-    struct netaddr netaddr;
+/* Which of them are tried: the other side names what it likes. */
+static void choose_targets(struct punch *punch, const struct multiaddr *offered, size_t count) {
+    struct multiaddr own[DCUTR_ADDRESSES_MAX];
     struct netaddr relay;
-    if (!address_netaddr(address, &netaddr)) {
-        return false;
+    bool known = address_netaddr(&punch->connection->remote, &relay);
+    size_t own_count = own_addresses(punch->peer, own);
+    punch->target_count =
+        punch_targets(offered, count, known ? &relay : NULL, own, own_count, punch->targets);
+}
+
+/* False when that would be too many attempts. */
+static bool may_try(const struct punch *punch) {
+    struct netaddr relay = {.family = NETADDR_NONE};
+    (void)address_netaddr(&punch->connection->remote, &relay);
+    bool allowed = punch_limiter_take(&punch->peer->relay.punch_limiter,
+                                      &punch->connection->known->id, &relay, punch->peer->now);
+    if (!allowed) {
+        punch_log(punch, "too many attempts");
     }
-    enum netaddr_scope scope = netaddr_scope(&netaddr);
-    return scope >= NETADDR_SITE ||
-           (scope != NETADDR_NOWHERE && address_netaddr(&punch->connection->remote, &relay) &&
-            netaddr_scope(&relay) == scope);
+    return allowed;
 }
 
 /* What of the other side's addresses the Internet may reach. */
@@ -200,23 +211,18 @@ static size_t public_addresses(const struct peer_connection *connection,
 static void try_address(struct punch *punch, const struct multiaddr *address, bool plain_dial) {
     struct peer *peer = punch->peer;
     const struct peer_id *expected = &punch->connection->known->id;
-    struct multiaddr bare;
-    multiaddr_without_peer(address, &bare);
-    if (!may_be_tried(punch, &bare)) {
-        return;
-    }
     for (size_t i = 0; i < peer->transport_count; i++) {
         struct transport *transport = peer->transports[i];
         const struct transport_verbs *verbs = transport->verbs;
-        if (!verbs->dials(transport, &bare) || punch->link_count == PUNCH_LINKS_MAX) {
+        if (!verbs->dials(transport, address) || punch->link_count == PUNCH_LINKS_MAX) {
             continue;
         }
         struct link *link = NULL;
         int error = PLASM_UNSUPPORTED;
         if (plain_dial) {
-            error = verbs->dial(transport, &bare, expected, 0, peer->now, &link);
+            error = verbs->dial(transport, address, expected, 0, peer->now, &link);
         } else if (verbs->punch != NULL) {
-            error = verbs->punch(transport, &bare, expected, punch->role == DCUTR_INITIATOR,
+            error = verbs->punch(transport, address, expected, punch->role == DCUTR_INITIATOR,
                                  punch->rtt, peer->now, &link);
         }
         if (error == 0 && link != NULL) {
@@ -242,9 +248,9 @@ static nanos next_pause(struct peer *peer) {
 
 /* The listener's datagrams open its NAT for the other side's packets. */
 static void send_datagrams(struct punch *punch) {
-    for (size_t i = 0; i < punch->machine.address_count; i++) {
-        if (multiaddr_has(&punch->machine.addresses[i], MULTIADDR_QUIC_V1)) {
-            try_address(punch, &punch->machine.addresses[i], false);
+    for (size_t i = 0; i < punch->target_count; i++) {
+        if (multiaddr_has(&punch->targets[i], MULTIADDR_QUIC_V1)) {
+            try_address(punch, &punch->targets[i], false);
         }
     }
     punch->next_datagram = nanos_add(punch->peer->now, next_pause(punch->peer));
@@ -258,8 +264,9 @@ static void start_punching(struct punch *punch, nanos rtt) {
     punch->next_datagram = NANOS_NEVER;
     peer->relay.stats.punches++;
     punch_log(punch, "punching");
-    for (size_t i = 0; i < punch->machine.address_count; i++) {
-        const struct multiaddr *address = &punch->machine.addresses[i];
+    choose_targets(punch, punch->machine.addresses, punch->machine.address_count);
+    for (size_t i = 0; i < punch->target_count; i++) {
+        const struct multiaddr *address = &punch->targets[i];
         if (punch->role == DCUTR_RESPONDER || !multiaddr_has(address, MULTIADDR_QUIC_V1)) {
             try_address(punch, address, false);
         }
@@ -328,7 +335,7 @@ static void attempt(struct punch *punch) {
     struct peer_stream *stream;
     close_links(punch, NULL);
     punch->attempts++;
-    if (punch->attempts > DCUTR_ATTEMPTS_MAX || punch->connection->ended ||
+    if (punch->attempts > DCUTR_ATTEMPTS_MAX || punch->connection->ended || !may_try(punch) ||
         stream_open(punch->connection, SERVICE_DCUTR, DCUTR_PROTOCOL, &stream) != 0) {
         punch_log(punch, "no direct way");
         punch_free(punch, NULL);
@@ -355,9 +362,9 @@ void dcutr_identified(struct peer_connection *connection) {
         return;
     }
     struct multiaddr addresses[DCUTR_ADDRESSES_MAX];
-    size_t count = public_addresses(connection, addresses);
-    for (size_t i = 0; i < count; i++) {
-        try_address(punch, &addresses[i], true);
+    choose_targets(punch, addresses, public_addresses(connection, addresses));
+    for (size_t i = 0; i < punch->target_count; i++) {
+        try_address(punch, &punch->targets[i], true);
     }
     if (punch->link_count == 0) {
         attempt(punch);
@@ -384,7 +391,7 @@ void dcutr_opened(struct peer_stream *stream) {
     } else {
         punch = NULL;
     }
-    if (punch == NULL || !start_machine(punch, stream)) {
+    if (punch == NULL || !may_try(punch) || !start_machine(punch, stream)) {
         if (punch != NULL) {
             punch_free(punch, NULL);
         }

@@ -2,6 +2,7 @@
 #ifndef PEER_INTERNAL_H
 #define PEER_INTERNAL_H
 
+#include "peer/dcutr_policy.h"
 #include "peer/peer.h"
 #include "peer/pipe_transport.h"
 #include "peer/relay.h"
@@ -191,6 +192,7 @@ struct peer_relay {
     struct pipe_provider provider;
     struct list circuits; /* ours */
     struct list punches;
+    struct punch_limiter punch_limiter;
     size_t superseded; /* relayed connections beside a direct one: they end when idle */
     struct peer_relay_stats stats;
 };

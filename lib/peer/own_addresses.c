@@ -171,14 +171,24 @@ void own_addresses_reset(struct own_addresses *book, nanos now) {
 
 /* --- observations ----------------------------------------------------------------------------- */
 
-static bool same_network(const struct netaddr *a, const struct netaddr *b) {
+/* Whether two addresses begin with the same bytes, or are the same where they are private. */
+static bool same_prefix(const struct netaddr *a, const struct netaddr *b, size_t ip4_bytes,
+                        size_t ip6_bytes) {
     if (a->family != b->family) {
         return false;
     }
     if (netaddr_scope(a) != NETADDR_GLOBAL) {
         return netaddr_equal_ip(a, b);
     }
-    return memcmp(a->ip, b->ip, a->family == NETADDR_IP4 ? 3 : 6) == 0;
+    return memcmp(a->ip, b->ip, a->family == NETADDR_IP4 ? ip4_bytes : ip6_bytes) == 0;
+}
+
+static bool same_network(const struct netaddr *a, const struct netaddr *b) {
+    return same_prefix(a, b, 3, 6);
+}
+
+bool own_addresses_same_group(const struct netaddr *a, const struct netaddr *b) {
+    return same_prefix(a, b, 2, 4);
 }
 
 /* Of an IPv6 network everybody has as many addresses as he likes. */
@@ -346,67 +356,171 @@ static void verdict_remove(struct own_entry *entry, size_t i) {
     entry->verdicts[i] = entry->verdicts[--entry->verdict_count];
 }
 
-static void conclude(struct own_addresses *book, struct own_entry *entry) {
-    size_t reached = 0;
-    size_t claimed = 0;
-    size_t failed = 0;
-    size_t failed_times = 0;
+enum voice { VOICE_REACHED, VOICE_CLAIMED, VOICE_FAILED, VOICES };
+
+static enum voice voice_of(const struct own_verdict *verdict) {
+    if (verdict->error == 0) {
+        return verdict->v1 ? VOICE_CLAIMED : VOICE_REACHED;
+    }
+    return verdict->error == PLASM_UNREACHABLE ? VOICE_FAILED : VOICES;
+}
+
+/* How many IP groups say what; the last word of a group is not the only one: it may say both. */
+static void count_voices(const struct own_entry *entry, size_t counts[VOICES]) {
+    memset(counts, 0, VOICES * sizeof(counts[0]));
     for (size_t i = 0; i < entry->verdict_count; i++) {
         const struct own_verdict *verdict = &entry->verdicts[i];
-        if (verdict->error == 0) {
-            reached += !verdict->v1;
-            claimed += verdict->v1;
-        } else if (verdict->error == PLASM_UNREACHABLE) {
-            failed++;
-            failed_times += verdict->times;
+        enum voice voice = voice_of(verdict);
+        bool heard = voice == VOICES;
+        for (size_t j = 0; j < i && !heard; j++) {
+            heard = voice_of(&entry->verdicts[j]) == voice &&
+                    own_addresses_same_group(&entry->verdicts[j].at_address, &verdict->at_address);
+        }
+        if (!heard) {
+            counts[voice]++;
         }
     }
-    enum reachability before = entry->own.reachability;
-    bool works = reached > 0 || claimed >= OWN_V1_REACHED_MIN;
-    entry->own.reached = reached + claimed;
-    entry->own.failed = failed;
-    if (works && reached + claimed >= failed) {
-        entry->own.reachability = REACHABILITY_PUBLIC;
-    } else if (failed_times >= OWN_FAILED_MIN && failed > reached + claimed) {
-        entry->own.reachability = REACHABILITY_PRIVATE;
-    } else {
-        entry->own.reachability = REACHABILITY_UNKNOWN;
+}
+
+/* How many groups have to reach it. */
+static size_t groups_wanted(const struct own_addresses *book, const struct own_entry *entry) {
+    size_t there = book->server_groups[entry->scope];
+    if (there == 0) {
+        return 1;
     }
+    return there < OWN_REACHED_MIN ? there : OWN_REACHED_MIN;
+}
+
+static enum reachability judge(const struct own_addresses *book, const struct own_entry *entry,
+                               const size_t counts[VOICES], size_t failed_times) {
+    size_t reached = counts[VOICE_REACHED] + counts[VOICE_CLAIMED];
+    size_t failed = counts[VOICE_FAILED];
+    bool proven = counts[VOICE_REACHED] >= groups_wanted(book, entry) ||
+                  counts[VOICE_CLAIMED] >= OWN_V1_REACHED_MIN;
+    if (failed > reached && failed_times >= OWN_FAILED_MIN) {
+        return REACHABILITY_PRIVATE;
+    }
+    if (proven && reached > failed) {
+        return REACHABILITY_PUBLIC;
+    }
+    /* What was concluded stays while nobody contradicts it often. */
+    if (entry->own.reachability == REACHABILITY_PUBLIC && reached + failed > 0 &&
+        (proven || failed_times < OWN_FAILED_MIN)) {
+        return REACHABILITY_PUBLIC;
+    }
+    if (entry->own.reachability == REACHABILITY_PRIVATE && failed > 0) {
+        return REACHABILITY_PRIVATE;
+    }
+    return REACHABILITY_UNKNOWN;
+}
+
+static void conclude(struct own_addresses *book, struct own_entry *entry) {
+    size_t counts[VOICES];
+    size_t failed_times = 0;
+    count_voices(entry, counts);
+    for (size_t i = 0; i < entry->verdict_count; i++) {
+        failed_times +=
+            voice_of(&entry->verdicts[i]) == VOICE_FAILED ? entry->verdicts[i].times : 0;
+    }
+    enum reachability before = entry->own.reachability;
+    entry->own.reached = counts[VOICE_REACHED] + counts[VOICE_CLAIMED];
+    entry->own.failed = counts[VOICE_FAILED];
+    entry->own.reachability = judge(book, entry, counts, failed_times);
     book->changed = book->changed || entry->own.reachability != before;
 }
 
+/* Whether another server's word would tell something: too few have spoken, or they disagree. */
+static bool is_open(const struct own_addresses *book, const struct own_entry *entry) {
+    return entry->own.reached > 0 && (entry->own.reached < groups_wanted(book, entry) ||
+                                      entry->own.failed >= entry->own.reached);
+}
+
+static nanos probe_pause(const struct own_addresses *book, const struct own_entry *entry) {
+    if (is_open(book, entry)) {
+        nanos times = 0; /* who disagrees for ever is asked less and less */
+        for (size_t i = 0; i < entry->verdict_count; i++) {
+            times += entry->verdicts[i].times;
+        }
+        return entry->own.failed > 0 ? nanos_min(times * OWN_PROBE_UNKNOWN, OWN_PROBE_PRIVATE)
+                                     : OWN_PROBE_CONFIRM;
+    }
+    switch (entry->own.reachability) {
+    case REACHABILITY_PUBLIC:
+        return entry->own.failed > 0 && entry->own.failed >= entry->own.reached ? OWN_PROBE_UNKNOWN
+                                                                                : OWN_PROBE_PUBLIC;
+    case REACHABILITY_PRIVATE:
+        return OWN_PROBE_PRIVATE;
+    case REACHABILITY_UNKNOWN:
+        break;
+    }
+    return OWN_PROBE_UNKNOWN;
+}
+
+void own_addresses_servers(struct own_addresses *book, const struct netaddr *servers,
+                           size_t count) {
+    size_t groups[NETADDR_GLOBAL + 1] = {0};
+    for (size_t i = 0; i < count; i++) {
+        size_t j = 0;
+        while (j < i && !own_addresses_same_group(&servers[j], &servers[i])) {
+            j++;
+        }
+        groups[netaddr_scope(&servers[i])] += j == i;
+    }
+    if (memcmp(groups, book->server_groups, sizeof(groups)) == 0) {
+        return;
+    }
+    memcpy(book->server_groups, groups, sizeof(groups));
+    for (size_t i = 0; i < book->count; i++) {
+        if (is_open(book, book->entries[i]) && book->entries[i]->verdict_count > 0) {
+            book->entries[i]->next_probe = 0; /* there is somebody else to ask */
+        }
+    }
+}
+
+/* Where a server's verdict goes: over its last one, over the oldest of its group once that has said
+ * enough, over the oldest of all. */
+static size_t verdict_place(const struct own_entry *entry, const struct netaddr *from,
+                            uint64_t server) {
+    size_t oldest = 0;
+    size_t oldest_of_group = 0;
+    size_t of_group = 0;
+    for (size_t i = 0; i < entry->verdict_count; i++) {
+        const struct own_verdict *verdict = &entry->verdicts[i];
+        if (verdict->server == server) {
+            return i;
+        }
+        if (own_addresses_same_group(&verdict->at_address, from)) {
+            bool older = of_group == 0 || verdict->at < entry->verdicts[oldest_of_group].at;
+            oldest_of_group = older ? i : oldest_of_group;
+            of_group++;
+        }
+        oldest = verdict->at < entry->verdicts[oldest].at ? i : oldest;
+    }
+    if (of_group >= OWN_VERDICTS_PER_GROUP_MAX) {
+        return oldest_of_group;
+    }
+    return entry->verdict_count < OWN_VERDICTS_MAX ? entry->verdict_count : oldest;
+}
+
 void own_addresses_probed(struct own_addresses *book, const struct multiaddr *address,
-                          uint64_t server, bool v1, int error, nanos now) {
+                          const struct netaddr *from, uint64_t server, bool v1, int error,
+                          nanos now) {
     size_t at = entry_find(book, address);
     if (at == book->count || (error != 0 && error != PLASM_UNREACHABLE && error != PLASM_REFUSED)) {
         return;
     }
     struct own_entry *entry = book->entries[at];
-    size_t place = entry->verdict_count;
-    size_t oldest = 0;
-    for (size_t i = 0; i < entry->verdict_count; i++) {
-        place = entry->verdicts[i].server == server ? i : place;
-        oldest = entry->verdicts[i].at < entry->verdicts[oldest].at ? i : oldest;
-    }
-    if (place == OWN_VERDICTS_MAX) {
-        place = oldest;
-    }
+    size_t place = verdict_place(entry, from, server);
     struct own_verdict *verdict = &entry->verdicts[place];
     size_t times = 1;
     if (place < entry->verdict_count && verdict->server == server && verdict->error == error) {
         times = verdict->times + 1;
     }
     entry->verdict_count += place == entry->verdict_count;
-    *verdict =
-        (struct own_verdict){.server = server, .at = now, .error = error, .times = times, .v1 = v1};
+    *verdict = (struct own_verdict){
+        .server = server, .at_address = *from, .at = now, .error = error, .times = times, .v1 = v1};
     conclude(book, entry);
-    nanos pause = OWN_PROBE_UNKNOWN;
-    if (entry->own.reachability == REACHABILITY_PUBLIC) {
-        pause = OWN_PROBE_PUBLIC;
-    } else if (entry->own.reachability == REACHABILITY_PRIVATE) {
-        pause = OWN_PROBE_PRIVATE;
-    }
-    entry->next_probe = nanos_add(now, pause);
+    entry->next_probe = nanos_add(now, probe_pause(book, entry));
 }
 
 void own_addresses_expire(struct own_addresses *book, nanos now) {
@@ -447,9 +561,16 @@ static bool suits(const struct own_entry *entry, const struct netaddr *server) {
     return entry->scope == netaddr_scope(server);
 }
 
-static bool was_refused(const struct own_entry *entry, uint64_t server) {
+/* Whether there is no use in asking this server: it refuses, or its group has confirmed what others
+ * have to. */
+static bool is_idle_voice(const struct own_addresses *book, const struct own_entry *entry,
+                          const struct netaddr *from, uint64_t server) {
+    bool confirming = is_open(book, entry) && entry->own.failed == 0;
     for (size_t i = 0; i < entry->verdict_count; i++) {
-        if (entry->verdicts[i].server == server && entry->verdicts[i].error == PLASM_REFUSED) {
+        const struct own_verdict *verdict = &entry->verdicts[i];
+        if ((verdict->server == server && verdict->error == PLASM_REFUSED) ||
+            (confirming && verdict->error == 0 &&
+             own_addresses_same_group(&verdict->at_address, from))) {
             return true;
         }
     }
@@ -462,7 +583,8 @@ bool own_addresses_next_probe(struct own_addresses *book, const struct netaddr *
     for (size_t i = 0; i < book->count; i++) {
         struct own_entry *entry = book->entries[i];
         if (entry->next_probe <= now && is_probable(book, entry) && suits(entry, address) &&
-            !was_refused(entry, server) && (best == NULL || entry->next_probe < best->next_probe)) {
+            !is_idle_voice(book, entry, address, server) &&
+            (best == NULL || entry->next_probe < best->next_probe)) {
             best = entry;
         }
     }
@@ -530,6 +652,9 @@ static int rank_of(const struct own_addresses *book, const struct own_entry *ent
     case OWN_MAPPED:
         return own->reachability == REACHABILITY_PRIVATE && another_way ? 0 : 2;
     case OWN_INTERFACE:
+        if (entry->scope == NETADDR_LOOPBACK && outer_scope(book) > NETADDR_LOOPBACK) {
+            return 0; /* others have a loopback of their own */
+        }
         if (outside && own->reachability == REACHABILITY_PRIVATE && another_way) {
             return 0; /* a firewall is in front of it */
         }

@@ -13,18 +13,25 @@
 #define OWN_OBSERVATION_LIFE (30 * NANOS_MINUTE)
 #define OWN_VERDICT_LIFE     (2 * NANOS_HOUR)
 /* Verdicts kept an address, one a server. */
-#define OWN_VERDICTS_MAX 8
-/* One v2 success proves an address; claims of v1 and failures may be wrong. */
+#define OWN_VERDICTS_MAX           8
+#define OWN_VERDICTS_PER_GROUP_MAX 2
+/* An address is proven once servers of so many IP groups (IPv4 /16, IPv6 /32; single addresses
+ * where they are private) have reached it, or of as many as there are servers of: one alone may be
+ * anybody's, with any number of names. Claims of v1, which no nonce proves, take more. */
+#define OWN_REACHED_MIN    3
 #define OWN_V1_REACHED_MIN 3
-#define OWN_FAILED_MIN     2
+/* What was proven is doubted, and what was tried is given up, after so many failures. */
+#define OWN_FAILED_MIN 2
 /* Pauses before an address is tried again: while nothing is known, and once something is. */
 #define OWN_PROBE_FIRST   NANOS_SECOND
+#define OWN_PROBE_CONFIRM NANOS_SECOND
 #define OWN_PROBE_UNKNOWN (10 * NANOS_SECOND)
 #define OWN_PROBE_PUBLIC  (20 * NANOS_MINUTE)
 #define OWN_PROBE_PRIVATE (5 * NANOS_MINUTE)
 
 struct own_verdict {
     uint64_t server;
+    struct netaddr at_address; /* the server's */
     nanos at;
     int error; /* 0 reached, PLASM_UNREACHABLE, PLASM_REFUSED */
     size_t times;
@@ -52,8 +59,9 @@ struct own_addresses {
     size_t count;
     struct own_entry *entries[OWN_ADDRESSES_MAX];
     size_t observation_count;
-    struct own_observation *observations; /* OWN_OBSERVATIONS_MAX, once there are any */
-    bool changed;                         /* since own_addresses_changed() */
+    struct own_observation *observations;     /* OWN_OBSERVATIONS_MAX, once there are any */
+    size_t server_groups[NETADDR_GLOBAL + 1]; /* of the servers there are now, by their scope */
+    bool changed;                             /* since own_addresses_changed() */
 };
 
 void own_addresses_init(struct own_addresses *book, struct memory *memory);
@@ -71,14 +79,20 @@ void own_addresses_reset(struct own_addresses *book, nanos now);
 /* Forgets what is too old. */
 void own_addresses_expire(struct own_addresses *book, nanos now);
 
+/* The same IPv4 /16 or IPv6 /32; where they are private: the same IP address. */
+bool own_addresses_same_group(const struct netaddr *a, const struct netaddr *b);
+/* Where the AutoNAT servers are that could be asked now: how many words there can be. */
+void own_addresses_servers(struct own_addresses *book, const struct netaddr *servers, size_t count);
 /* The address to ask the server at `address` about now: false when there is none for it. */
 bool own_addresses_next_probe(struct own_addresses *book, const struct netaddr *address,
                               uint64_t server, nanos now, struct multiaddr *ret_address);
 /* When an address is due for a try, NANOS_NEVER when none will be. */
 nanos own_addresses_probe_deadline(const struct own_addresses *book);
-/* How it ended: 0, PLASM_UNREACHABLE, PLASM_REFUSED; any other error says nothing. */
+/* How it ended with the server at `from`: 0, PLASM_UNREACHABLE, PLASM_REFUSED; any other error says
+ * nothing. */
 void own_addresses_probed(struct own_addresses *book, const struct multiaddr *address,
-                          uint64_t server, bool v1, int error, nanos now);
+                          const struct netaddr *from, uint64_t server, bool v1, int error,
+                          nanos now);
 
 enum reachability own_addresses_reachability(const struct own_addresses *book);
 enum nat_type own_addresses_nat(const struct own_addresses *book, bool tcp);

@@ -60,9 +60,21 @@ static bool published(struct fixture *fixture, const char *text) {
     return false;
 }
 
+/* By the server of this number, in a network of its own. */
 static void probed(struct fixture *fixture, const char *text, uint64_t server, int error) {
     struct multiaddr address = parse(text);
-    own_addresses_probed(&fixture->book, &address, server, false, error, NOW);
+    struct netaddr from = {.family = NETADDR_IP4, .ip = {(uint8_t)server, 1, 1, 1}, .port = 4001};
+    own_addresses_probed(&fixture->book, &address, &from, server, false, error, NOW);
+}
+
+/* The servers 1 to `count` are there. */
+static void servers(struct fixture *fixture, size_t count) {
+    struct netaddr there[32];
+    for (size_t i = 0; i < count; i++) {
+        there[i] = (struct netaddr){
+            .family = NETADDR_IP4, .ip = {(uint8_t)(i + 1), 1, 1, 1}, .port = 4001};
+    }
+    own_addresses_servers(&fixture->book, there, count);
 }
 
 #define INSIDE  "/ip4/192.168.1.2/udp/4001/quic-v1"
@@ -113,6 +125,84 @@ static void a_proof_is_enough(void **state) {
     end(&fixture);
 }
 
+/* Where there are several servers, one of them may say what it likes. */
+static void one_word_of_several(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    servers(&fixture, 5);
+    probed(&fixture, OUTSIDE, 1, 0);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    struct multiaddr address = parse(OUTSIDE);
+    for (uint64_t name = 100; name < 150; name++) { /* and its other names do not count */
+        struct netaddr from = ip("1.1.7.7");
+        own_addresses_probed(&fixture.book, &address, &from, name, false, 0, NOW);
+    }
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    assert_true(own_addresses_probe_deadline(&fixture.book) <= NOW + OWN_PROBE_CONFIRM);
+    struct netaddr same = ip("1.1.9.9");
+    struct netaddr other = ip("2.1.1.1");
+    nanos due = NOW + OWN_PROBE_CONFIRM;
+    assert_false(own_addresses_next_probe(&fixture.book, &same, 200, due, &address));
+    assert_true(own_addresses_next_probe(&fixture.book, &other, 2, due, &address));
+    probed(&fixture, OUTSIDE, 2, 0);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    probed(&fixture, OUTSIDE, 3, 0);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    due = NOW + OWN_PROBE_PUBLIC;
+    assert_false(own_addresses_next_probe(&fixture.book, &other, 2, due - 1, &address));
+    assert_true(own_addresses_next_probe(&fixture.book, &other, 2, due, &address));
+    /* A few who do not reach it change nothing, the most do. */
+    for (uint64_t server = 4; server <= 6; server++) {
+        probed(&fixture, OUTSIDE, server, PLASM_UNREACHABLE);
+        assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    }
+    probed(&fixture, OUTSIDE, 7, PLASM_UNREACHABLE);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PRIVATE);
+    end(&fixture);
+}
+
+/* The only server's word is taken, until there are others. */
+static void the_only_server(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    servers(&fixture, 1);
+    probed(&fixture, OUTSIDE, 1, 0);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    probed(&fixture, OUTSIDE, 1, PLASM_UNREACHABLE); /* once may be chance */
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    probed(&fixture, OUTSIDE, 1, 0);
+    servers(&fixture, 2);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    struct multiaddr asked;
+    struct netaddr second = ip("2.1.1.1"); /* is asked at once */
+    assert_true(own_addresses_next_probe(&fixture.book, &second, 2, NOW, &asked));
+    probed(&fixture, OUTSIDE, 2, PLASM_UNREACHABLE);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    probed(&fixture, OUTSIDE, 2, PLASM_UNREACHABLE); /* one word against another */
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    end(&fixture);
+}
+
+/* A loopback address is said to nobody who has another one to go to. */
+static void loopback(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    struct multiaddr both[] = {parse("/ip6/::1/udp/4001/quic-v1"), parse(INSIDE)};
+    own_addresses_set(&fixture.book, OWN_INTERFACE, both, 2, NOW);
+    assert_true(published(&fixture, INSIDE));
+    assert_false(published(&fixture, "/ip6/::1/udp/4001/quic-v1"));
+    own_addresses_set(&fixture.book, OWN_INTERFACE, both, 1, NOW);
+    assert_true(published(&fixture, "/ip6/::1/udp/4001/quic-v1"));
+    end(&fixture);
+}
+
 static void behind_a_nat(void **state) {
     (void)state;
     struct fixture fixture;
@@ -126,8 +216,11 @@ static void behind_a_nat(void **state) {
     assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PRIVATE);
     assert_true(published(&fixture, RELAYED));
     assert_false(published(&fixture, OUTSIDE));
-    /* The operator forwards the port: the relay is not needed any more. */
+    /* The operator forwards the port: the relay is not needed any more, as soon as those agree that
+     * can tell. */
     probed(&fixture, OUTSIDE, 2, 0);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PRIVATE);
+    probed(&fixture, OUTSIDE, 1, 0);
     assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
     assert_true(published(&fixture, OUTSIDE));
     assert_false(published(&fixture, RELAYED));
@@ -264,6 +357,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_networks_make_an_address),
         cmocka_unit_test(a_proof_is_enough),
+        cmocka_unit_test(one_word_of_several),
+        cmocka_unit_test(the_only_server),
+        cmocka_unit_test(loopback),
         cmocka_unit_test(behind_a_nat),
         cmocka_unit_test(firewalled),
         cmocka_unit_test(symmetric_nat),

@@ -12,6 +12,8 @@
 #define SERVER_PAUSE (10 * NANOS_SECOND)
 /* While nobody is there to ask, it is looked again so often. */
 #define IDLE_PAUSE (30 * NANOS_SECOND)
+/* IP groups of servers that are counted: far more than are wanted. */
+#define SERVERS_COUNTED_MAX 32
 
 struct reachability_book {
     struct own_addresses own;
@@ -124,7 +126,27 @@ static void arm(struct peer *peer) {
     peer_timer_set(peer, &book->timer, nanos_min(due, nanos_add(peer->now, NANOS_MINUTE)));
 }
 
+/* Tells the book whose word there is to have: one server of each IP group. */
+static void count_servers(struct peer *peer) {
+    struct netaddr servers[SERVERS_COUNTED_MAX];
+    size_t count = 0;
+    struct peer_connection *connection = NULL;
+    while (count < SERVERS_COUNTED_MAX &&
+           (connection = peer_connection_next(peer, connection)) != NULL) {
+        if (connection->autonat == 0 || !connection_netaddr(connection, &servers[count])) {
+            continue;
+        }
+        size_t i = 0;
+        while (i < count && !own_addresses_same_group(&servers[i], &servers[count])) {
+            i++;
+        }
+        count += i == count;
+    }
+    own_addresses_servers(&peer->book->own, servers, count);
+}
+
 static void step(struct peer *peer) {
+    count_servers(peer);
     publish(peer);
     ask_servers(peer);
     arm(peer);
@@ -230,8 +252,11 @@ void reachability_answered(struct peer_connection *connection, const struct auto
                   error == 0 ? "reached" : plasm_error_message(error));
     }
     if (address != NULL) {
-        own_addresses_probed(&peer->book->own, address, server_key(connection), v1, error,
-                             peer->now);
+        struct netaddr from;
+        if (connection_netaddr(connection, &from)) {
+            own_addresses_probed(&peer->book->own, address, &from, server_key(connection), v1,
+                                 error, peer->now);
+        }
     }
     step(peer);
 }

@@ -339,8 +339,8 @@ static void take_failure(struct core *core, const struct peer_event *event) {
 
 static void take_disconnected(struct core *core, const struct peer_event *event) {
     struct core_node *node = core_node_get(core, &event->peer_id);
-    if (node != NULL && node->connection == event->connection) {
-        node->connection = NULL;
+    if (node != NULL && node->connection == event->connection) { /* unless there is another */
+        node->connection = peer_connection_to(core->config.peer, &event->peer_id);
     }
 }
 

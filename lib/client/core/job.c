@@ -185,9 +185,13 @@ static bool module_is_known(const struct core_job *job) {
     return false;
 }
 
+/* Over the best connection there is to that worker: `connection` may be a relayed one that a direct
+ * one has come beside. */
 static void offer(struct core_job *job, struct peer_connection *connection, nanos now) {
     job->waits = WAIT_NOTHING;
     job->target = *peer_connection_id(connection);
+    struct peer_connection *best = peer_connection_to(job->core->config.peer, &job->target);
+    connection = best != NULL ? best : connection;
     job->remote = *peer_connection_remote(connection);
     job->times.found = job->times.found != 0 ? job->times.found : now;
     struct job_request request = {.manifest = &job->manifest,

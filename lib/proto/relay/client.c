@@ -194,6 +194,21 @@ void relay_client_failed(struct relay_client *client, uint64_t ask, nanos now) {
     }
 }
 
+static enum netaddr_scope scope_of(const struct multiaddr *address) {
+    struct netaddr netaddr;
+    struct bytes id;
+    bool is_ip = multiaddr_to_quic(address, &netaddr, &id) == 0 ||
+                 multiaddr_to_tcp(address, &netaddr, &id) == 0;
+    return is_ip ? netaddr_scope(&netaddr) : NETADDR_NOWHERE;
+}
+
+/* Whether an address that a relay names is one that we can name to others: QUIC or TCP at an IP
+ * address on the Internet, or in the network in which we reach the relay. */
+static bool is_publishable(const struct multiaddr *told, const struct multiaddr *remote) {
+    enum netaddr_scope scope = scope_of(told);
+    return scope == NETADDR_GLOBAL || (scope != NETADDR_NOWHERE && scope == scope_of(remote));
+}
+
 /* "ADDRESS/p2p/RELAY/p2p-circuit" from an address of the relay, with or without its id. */
 static int own_address(const struct relay_candidate *candidate, const struct multiaddr *relay,
                        struct multiaddr *ret_address) {
@@ -237,7 +252,7 @@ static void learn_own(struct relay_client *client, struct relay_candidate *candi
     for (size_t i = 0; i < reservation->address_count; i++) {
         struct multiaddr told;
         if (multiaddr_decode(reservation->addresses[i], &told) == 0 &&
-            own_address(candidate, &told, &address) == 0) {
+            is_publishable(&told, remote) && own_address(candidate, &told, &address) == 0) {
             add_own(own, &count, &address);
         }
     }

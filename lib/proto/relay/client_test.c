@@ -100,6 +100,53 @@ static void two_are_kept(void **state) {
     end(&fixture);
 }
 
+/* What a relay on the Internet says of networks that are none of others' business. */
+static void relays_name_private_addresses(void **state) {
+    (void)state;
+    static const struct {
+        const char *told;
+        const char *remote;
+        bool taken;
+    } cases[] = {
+        {"/ip4/127.0.0.1/udp/4001/quic-v1", "/ip4/80.1.1.1/udp/1/quic-v1", false},
+        {"/ip4/192.168.1.1/udp/4001/quic-v1", "/ip4/80.1.1.1/udp/1/quic-v1", false},
+        {"/ip4/224.0.0.1/udp/4001/quic-v1", "/ip4/80.1.1.1/udp/1/quic-v1", false},
+        {"/ip4/81.1.1.1/udp/53", "/ip4/80.1.1.1/udp/1/quic-v1", false},
+        {"/dns4/example.org/udp/4001/quic-v1", "/ip4/80.1.1.1/udp/1/quic-v1", false},
+        {"/ip4/81.1.1.1/tcp/4001", "/ip4/80.1.1.1/udp/1/quic-v1", true},
+        {"/ip6/2a01::1/udp/4001/quic-v1", "/ip4/192.168.1.9/udp/1/quic-v1", true},
+        {"/ip4/192.168.1.1/udp/4001/quic-v1", "/ip4/192.168.1.9/udp/1/quic-v1", true},
+        {"/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/tcp/1", true},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct fixture fixture;
+        uint64_t ask = 0;
+        begin(&fixture);
+        assert_int_equal(add(&fixture, 1, true), 0);
+        relay_client_enable(&fixture.client, true, 0);
+        assert_int_equal(asked(&fixture, 0, &ask), 1);
+        struct multiaddr told = address_of(cases[i].told);
+        struct multiaddr remote = address_of(cases[i].remote);
+        const struct relay_message message = {
+            .type = RELAY_STATUS,
+            .status = RELAY_STATUS_OK,
+            .reservation = {.present = true,
+                            .expires_unix = UNIX + 10,
+                            .address_count = 1,
+                            .addresses = {multiaddr_bytes(&told)}}};
+        assert_int_equal(relay_client_answered(&fixture.client, ask, &message, &remote, UNIX, 0),
+                         0);
+        struct multiaddr own[8];
+        struct multiaddr wanted = cases[i].taken ? told : remote; /* where it certainly is */
+        struct peer_id relay = id_of(1);
+        assert_int_equal(relay_client_addresses(&fixture.client, own, 8), 1);
+        assert_int_equal(multiaddr_append(&wanted, MULTIADDR_P2P, peer_id_bytes(&relay)), 0);
+        assert_int_equal(multiaddr_append(&wanted, MULTIADDR_P2P_CIRCUIT, bytes_of(NULL, 0)), 0);
+        assert_true(multiaddr_equal(&own[0], &wanted));
+        end(&fixture);
+    }
+}
+
 static void they_are_refreshed(void **state) {
     (void)state;
     struct fixture fixture;
@@ -257,9 +304,13 @@ static void pauses_grow(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_are_kept),          cmocka_unit_test(they_are_refreshed),
-        cmocka_unit_test(addresses_are_checked), cmocka_unit_test(answers_are_checked),
-        cmocka_unit_test(there_is_a_bound),      cmocka_unit_test(pauses_grow),
+        cmocka_unit_test(relays_name_private_addresses),
+        cmocka_unit_test(two_are_kept),
+        cmocka_unit_test(they_are_refreshed),
+        cmocka_unit_test(addresses_are_checked),
+        cmocka_unit_test(answers_are_checked),
+        cmocka_unit_test(there_is_a_bound),
+        cmocka_unit_test(pauses_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
