@@ -27,6 +27,12 @@ RELAYED = (
     ("go", "us", "go"),
     ("us", "us", "go"),
     ("us", "go", "us"),
+    ("us", "us", "js"),
+    ("us", "js", "us"),
+    ("us", "js", "go"),
+    ("js", "us", "us"),
+    ("js", "go", "us"),
+    ("js", "us", "go"),
 )
 
 

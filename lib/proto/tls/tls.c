@@ -263,6 +263,7 @@ static void give_ready(struct tls *tls, struct tls_event *ret_event) {
 static bool take_record(struct tls *tls, struct tls_event *ret_event) {
     for (;;) {
         gnutls_packet_t packet = NULL;
+        size_t before = tls->input.size;
         ssize_t status = gnutls_record_recv_packet(tls->session, &packet);
         if (status > 0) {
             gnutls_datum_t data;
@@ -280,7 +281,10 @@ static bool take_record(struct tls *tls, struct tls_event *ret_event) {
             *ret_event = (struct tls_event){.type = TLS_END};
             return true;
         } else if (is_nothing_yet((int)status)) {
-            return false;
+            /* GnuTLS says so after each session ticket, too, with the next record behind it. */
+            if (tls->input.size == 0 || tls->input.size == before) {
+                return false;
+            }
         } else if (tls->push_failed) {
             fail(tls, PLASM_NO_MEMORY, "out of memory");
             return false;

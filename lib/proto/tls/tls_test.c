@@ -270,6 +270,27 @@ static void follows_key_updates(void **state) {
     end();
 }
 
+/* Records that come together with one that GnuTLS keeps to itself: a key update here, a session
+ * ticket from others. */
+static void takes_what_lies_behind_a_key_update(void **state) {
+    (void)state;
+    struct bytes hello = BYTES_LITERAL("hello");
+    connect_pair(config_of(&a, true), config_of(&b, false), 1000);
+    uint8_t wire[1000];
+    size_t size = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(gnutls_session_key_update(a.tls->session, 0), 0);
+        size += tls_transmit(a.tls, test_span(wire + size, sizeof(wire) - size));
+        struct bytes data = sealed(&a, &hello, 1);
+        memcpy(wire + size, data.data, data.size);
+        size += data.size;
+    }
+    pair_hand_over(&b, bytes_of(wire, size), size);
+    assert_int_equal(b.error, 0);
+    assert_bytes_equal(bytes_of(b.data, b.data_size), BYTES_LITERAL("hellohello"));
+    end();
+}
+
 static void refuses_a_replay(void **state) {
     (void)state;
     struct bytes hello = BYTES_LITERAL("hello");
@@ -315,6 +336,7 @@ int main(void) {
         cmocka_unit_test(refuses_certificates_that_are_not_libp2ps),
         cmocka_unit_test(refuses_other_protocols),
         cmocka_unit_test(follows_key_updates),
+        cmocka_unit_test(takes_what_lies_behind_a_key_update),
         cmocka_unit_test(refuses_a_replay),
         cmocka_unit_test(survives_failing_memory),
     };

@@ -6,7 +6,7 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { measure } from './perf.mjs'
-import { chunksOf, ECHO_PROTOCOL, send, serveEcho } from './node.mjs'
+import { chunksOf, ECHO_PROTOCOL, send, serveAutonat, serveEcho, serveRelay } from './node.mjs'
 
 const PING_COUNT_MAX = 10000
 const PROVIDERS_MAX = 256
@@ -140,7 +140,9 @@ async function exchange (stream, data, bytesMax, signal) {
 }
 
 async function echoOnce (connection, data, signal) {
-  const stream = await connection.newStream(ECHO_PROTOCOL, { signal, maxOutboundStreams: 256 })
+  const stream = await connection.newStream(ECHO_PROTOCOL, {
+    signal, maxOutboundStreams: 256, runOnLimitedConnection: true
+  })
   const reply = await exchange(stream, data, data.length, signal)
   if (reply.length !== data.length) {
     throw new Error(`${reply.length} bytes came back of ${data.length}`)
@@ -289,6 +291,35 @@ async function discovered (node) {
   return { peers: [...node.discovered.values()].map(infoAnswer) }
 }
 
+async function relay (node, request) {
+  if (!(request.size >= 1)) {
+    throw new Error('serve_relay needs size')
+  }
+  await serveRelay(node, request.size)
+  return {}
+}
+
+async function reserve (node, request) {
+  const { addr, peerId } = peerIdOfAddr(request.addr)
+  const manager = node.components.transportManager
+  const store = manager.getTransports().find(({ reservationStore }) => reservationStore !== undefined)
+    .reservationStore
+  if (store.hasReservation(peerId)) {
+    await store.addRelay(peerId, 'configured')
+  } else {
+    await manager.listen([addr.encapsulate('/p2p-circuit')])
+  }
+  return { addrs: texts(node.getMultiaddrs()).filter((text) => text.includes('/p2p-circuit')) }
+}
+
+async function autonat (node, request) {
+  if (request.version !== 1) {
+    throw new Error('js has AutoNAT v1 only')
+  }
+  await serveAutonat(node)
+  return {}
+}
+
 export const commands = {
   connect,
   identify,
@@ -307,5 +338,8 @@ export const commands = {
   routing_table: routingTable,
   peers,
   close: closePeer,
+  serve_relay: relay,
+  reserve,
+  serve_autonat: autonat,
   stats
 }

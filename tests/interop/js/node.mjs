@@ -4,6 +4,8 @@ import { servePerf } from './perf.mjs'
 import { noise } from '@chainsafe/libp2p-noise'
 import { quic } from '@chainsafe/libp2p-quic'
 import { yamux } from '@chainsafe/libp2p-yamux'
+import { autoNAT } from '@libp2p/autonat'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
 import { mdns } from '@libp2p/mdns'
@@ -49,7 +51,7 @@ export async function createNode ({ listen, prefix, mode, security, mdns: onLan 
   const discovered = new Map()
   const node = await createLibp2p({
     addresses: { listen: [listen] },
-    transports: [quic(), tcp()],
+    transports: [quic(), tcp(), circuitRelayTransport()],
     connectionEncrypters: SECURITIES[security],
     streamMuxers: [yamux()],
     nodeInfo: { userAgent: 'interop-js/1' },
@@ -76,6 +78,17 @@ export async function createNode ({ listen, prefix, mode, security, mdns: onLan 
   return node
 }
 
+// Makes the node a relay; a circuit carries so many bytes in each direction.
+export async function serveRelay (node, bytes) {
+  const make = circuitRelayServer({ reservations: { defaultDataLimit: BigInt(bytes) } })
+  await make(node.components).start()
+}
+
+// Serves AutoNAT v1, which is all that js has.
+export async function serveAutonat (node) {
+  await autoNAT()(node.components).start()
+}
+
 // Keeps whom mDNS finds, heard at the service itself: the node also reports whom the DHT talks of.
 function listened (service, discovered) {
   service.addEventListener('peer', (event) => {
@@ -85,8 +98,11 @@ function listened (service, discovered) {
 }
 
 export async function serveEcho (node, protocol) {
-  const limits = { maxInboundStreams: ECHO_STREAMS_MAX, maxOutboundStreams: ECHO_STREAMS_MAX }
-  await node.handle(protocol, echo, limits)
+  await node.handle(protocol, echo, {
+    maxInboundStreams: ECHO_STREAMS_MAX,
+    maxOutboundStreams: ECHO_STREAMS_MAX,
+    runOnLimitedConnection: true
+  })
 }
 
 // Returns what it reads until the other side has finished writing.
