@@ -30,7 +30,6 @@ RELAYED = (
     ("us", "us", "js"),
     ("us", "js", "us"),
     ("us", "js", "go"),
-    ("js", "us", "us"),
     ("js", "go", "us"),
     ("js", "us", "go"),
 )
@@ -129,6 +128,7 @@ def main():
     for relay, caller, private in (
         ("us", "us", "us"),
         ("go", "us", "us"),
+        ("js", "us", "us"),
         ("us", "us", "go"),
         ("us", "go", "us"),
         ("go", "go", "us"),

@@ -6,7 +6,7 @@ import { CID } from 'multiformats/cid'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { measure } from './perf.mjs'
-import { chunksOf, ECHO_PROTOCOL, send, serveAutonat, serveEcho, serveRelay } from './node.mjs'
+import { chunksOf, ECHO_PROTOCOL, send, serveEcho, serveRelay } from './node.mjs'
 
 const PING_COUNT_MAX = 10000
 const PROVIDERS_MAX = 256
@@ -312,14 +312,6 @@ async function reserve (node, request) {
   return { addrs: texts(node.getMultiaddrs()).filter((text) => text.includes('/p2p-circuit')) }
 }
 
-async function autonat (node, request) {
-  if (request.version !== 1) {
-    throw new Error('js has AutoNAT v1 only')
-  }
-  await serveAutonat(node)
-  return {}
-}
-
 export const commands = {
   connect,
   identify,
@@ -340,6 +332,5 @@ export const commands = {
   close: closePeer,
   serve_relay: relay,
   reserve,
-  serve_autonat: autonat,
   stats
 }

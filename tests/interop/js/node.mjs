@@ -4,7 +4,6 @@ import { servePerf } from './perf.mjs'
 import { noise } from '@chainsafe/libp2p-noise'
 import { quic } from '@chainsafe/libp2p-quic'
 import { yamux } from '@chainsafe/libp2p-yamux'
-import { autoNAT } from '@libp2p/autonat'
 import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { identify, identifyPush } from '@libp2p/identify'
 import { kadDHT, passthroughMapper } from '@libp2p/kad-dht'
@@ -82,11 +81,6 @@ export async function createNode ({ listen, prefix, mode, security, mdns: onLan 
 export async function serveRelay (node, bytes) {
   const make = circuitRelayServer({ reservations: { defaultDataLimit: BigInt(bytes) } })
   await make(node.components).start()
-}
-
-// Serves AutoNAT v1, which is all that js has.
-export async function serveAutonat (node) {
-  await autoNAT()(node.components).start()
 }
 
 // Keeps whom mDNS finds, heard at the service itself: the node also reports whom the DHT talks of.

@@ -46,10 +46,14 @@ async function answer (node, request) {
 }
 
 const node = await createNode(options)
+// A public address is not in the node's own list before somebody has confirmed it.
+const listening = node.components.transportManager.getAddrs()
+  .map((addr) => addr.encapsulate(`/p2p/${node.peerId}`))
+const announced = node.getMultiaddrs()
 print({
   event: 'listening',
   peer_id: node.peerId.toString(),
-  addrs: node.getMultiaddrs().map(String),
+  addrs: (announced.length > 0 ? announced : listening).map(String),
   kad_protocol: `${options.prefix}/kad/1.0.0`,
   mode: options.mode,
   implementation: 'js-libp2p',
