@@ -18,9 +18,9 @@
 #include "runner/packet.h"
 #include "util/ensure.h"
 
-/* What a runner needs besides the memory of its job: its heap, the module's code twice (loading).
- */
-#define RUNNER_OWN_BYTES (UINT64_C(64) << 20)
+/* What a runner needs besides the memory of its job: its heap, the module's code twice (loading),
+ * the reserved places of tables. */
+#define RUNNER_OWN_BYTES (UINT64_C(96) << 20)
 /* A cancelled job has this long to end by itself. */
 #define CANCEL_GRACE (50 * NANOS_MILLISECOND)
 /* A compile process that gets no processor time is not waited for endlessly. */

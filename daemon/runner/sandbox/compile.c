@@ -175,7 +175,8 @@ void compile_module(struct bytes module, enum runner_flavour flavour,
     }
     wasi_init(&wasi, NULL, NULL);
     struct engine engine;
-    int error = engine_init(&engine, flavour, found.optimise, &wasi);
+    int error = engine_init(&engine, flavour,
+                            found.optimise ? ENGINE_COMPILES : ENGINE_COMPILES_QUICKLY, &wasi);
     if (error != 0) {
         conclude(ret_report, RUNNER_COMPILE_FAILED, "no engine: %s", plasm_error_message(error));
     } else {

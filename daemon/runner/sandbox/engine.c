@@ -3,9 +3,32 @@
 
 #include <stdio.h>
 
+/* Of a module's table kept in memory between two jobs; the rest goes back to the system. */
+#define TABLE_BYTES_KEPT ((size_t)64 * 1024)
+
+/* Reserves the address space of one instance once: its memory and tables are mapped for the first
+ * job and only wiped for those after it. Nothing that a module may have is bounded by this more
+ * than it is otherwise. */
+static bool keep_place(wasm_config_t *config) {
+    wasmtime_pooling_allocation_config_t *pool = wasmtime_pooling_allocation_config_new();
+    if (pool == NULL) {
+        return false;
+    }
+    wasmtime_pooling_allocation_config_total_core_instances_set(pool, 1);
+    wasmtime_pooling_allocation_config_max_core_instance_size_set(pool, SIZE_MAX / 2);
+    wasmtime_pooling_allocation_config_total_memories_set(pool, 1);
+    wasmtime_pooling_allocation_config_total_tables_set(pool, ENGINE_TABLES_MAX);
+    wasmtime_pooling_allocation_config_max_tables_per_module_set(pool, ENGINE_TABLES_MAX);
+    wasmtime_pooling_allocation_config_table_elements_set(pool, RUNNER_TABLE_ELEMENTS_MAX);
+    wasmtime_pooling_allocation_config_table_keep_resident_set(pool, TABLE_BYTES_KEPT);
+    wasmtime_pooling_allocation_strategy_set(config, pool);
+    wasmtime_pooling_allocation_config_delete(pool);
+    return true;
+}
+
 /* Features that a module may use are those of WebAssembly 2.0 and tail calls. The crate is built
  * without threads and garbage collection; what it has besides is turned off by name. */
-static wasm_config_t *config_new(enum runner_flavour flavour, bool optimise) {
+static wasm_config_t *config_new(enum runner_flavour flavour, enum engine_use use) {
     wasm_config_t *config = wasm_config_new();
     if (config == NULL) {
         return NULL;
@@ -18,8 +41,9 @@ static wasm_config_t *config_new(enum runner_flavour flavour, bool optimise) {
     wasmtime_config_wasm_stack_switching_set(config, false);
     wasmtime_config_shared_memory_set(config, false);
     wasmtime_config_strategy_set(config, WASMTIME_STRATEGY_CRANELIFT);
-    wasmtime_config_cranelift_opt_level_set(config, optimise ? WASMTIME_OPT_LEVEL_SPEED
-                                                             : WASMTIME_OPT_LEVEL_NONE);
+    wasmtime_config_cranelift_opt_level_set(config, use == ENGINE_COMPILES_QUICKLY
+                                                        ? WASMTIME_OPT_LEVEL_NONE
+                                                        : WASMTIME_OPT_LEVEL_SPEED);
     wasmtime_config_max_wasm_stack_set(config, ENGINE_STACK_BYTES_MAX);
     wasmtime_config_native_unwind_info_set(config, false);
     wasmtime_config_epoch_interruption_set(config, true);
@@ -31,13 +55,17 @@ static wasm_config_t *config_new(enum runner_flavour flavour, bool optimise) {
         wasmtime_config_consume_fuel_set(config, true);
         wasmtime_config_cranelift_nan_canonicalization_set(config, true);
     }
+    if (use == ENGINE_RUNS && !keep_place(config)) {
+        wasm_config_delete(config);
+        return NULL;
+    }
     return config;
 }
 
-int engine_init(struct engine *engine, enum runner_flavour flavour, bool optimise,
+int engine_init(struct engine *engine, enum runner_flavour flavour, enum engine_use use,
                 struct wasi *wasi) {
     *engine = (struct engine){.engine = NULL};
-    wasm_config_t *config = config_new(flavour, optimise);
+    wasm_config_t *config = config_new(flavour, use);
     if (config == NULL) {
         return PLASM_NO_MEMORY;
     }

@@ -9,15 +9,23 @@
 
 /* Native stack a module may use; its own stack lies in its memory. */
 #define ENGINE_STACK_BYTES_MAX (512 * 1024)
+/* As many as wasmtime takes in a module. */
+#define ENGINE_TABLES_MAX 100
 
 struct engine {
     wasm_engine_t *engine;
     wasmtime_linker_t *linker; /* all of WASI preview 1 */
 };
 
-/* `optimise` matters for compiling only: code of either kind can be loaded. The functions of the
- * linker act on `wasi`, which must outlive the engine. PLASM_NO_MEMORY, PLASM_FAILED. */
-MUST_CHECK int engine_init(struct engine *engine, enum runner_flavour flavour, bool optimise,
+enum engine_use {
+    ENGINE_RUNS, /* loads code of either kind below; one instance at a time */
+    ENGINE_COMPILES,
+    ENGINE_COMPILES_QUICKLY, /* to slower code */
+};
+
+/* The functions of the linker act on `wasi`, which must outlive the engine. PLASM_NO_MEMORY,
+ * PLASM_FAILED. */
+MUST_CHECK int engine_init(struct engine *engine, enum runner_flavour flavour, enum engine_use use,
                            struct wasi *wasi);
 void engine_done(struct engine *engine);
 

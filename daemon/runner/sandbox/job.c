@@ -16,11 +16,11 @@ int job_host_init(struct job_host *host) {
     if (error != 0) {
         return error;
     }
-    error = engine_init(&host->plain, RUNNER_FLAVOUR_PLAIN, true, &host->wasi);
+    error = engine_init(&host->plain, RUNNER_FLAVOUR_PLAIN, ENGINE_RUNS, &host->wasi);
     if (error != 0) {
         return error;
     }
-    return engine_init(&host->metered, RUNNER_FLAVOUR_METERED, true, &host->wasi);
+    return engine_init(&host->metered, RUNNER_FLAVOUR_METERED, ENGINE_RUNS, &host->wasi);
 }
 
 void job_host_done(struct job_host *host) {
