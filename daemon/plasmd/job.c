@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "plasmd/drain.h"
+#include "plasmd/notify.h"
 #include "plasmd/queue.h"
 #include "plasmd/receipts.h"
 #include "util/cursor.h"
@@ -436,6 +437,10 @@ void jobs_runner_event(struct worker *worker, const struct runner_event *event, 
         worker->runner_ready = true;
         runner_walls_text(event->started.walls, event->started.landlock_abi, text);
         daemon_log(LOG_LEVEL_INFO, "Sandbox ready: %s", text);
+        if (!worker->said_ready) {
+            worker->said_ready = true;
+            notify_state("READY=1");
+        }
         jobs_schedule(worker, now);
         break;
     case RUNNER_EVENT_STOPPED:

@@ -643,7 +643,6 @@ int worker_run(struct config *config,
         (void)uv_prepare_start(&worker->prepare, on_prepare);
         (void)uv_timer_start(&worker->publish_timer, on_publish, PUBLISH_INTERVAL_MS,
                              PUBLISH_INTERVAL_MS);
-        notify_state("READY=1");
         daemon_log_hold(true);
         (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
         daemon_log_hold(false);

@@ -78,7 +78,8 @@ struct worker {
     size_t mapped_count;     /* ports that the router forwards */
     uint64_t published_slots;
     bool runner_ready;
-    bool stopping; /* takes no new offers: drain.h */
+    bool said_ready; /* to who started us: once the sandbox is there, so that jobs are taken */
+    bool stopping;   /* takes no new offers: drain.h */
     struct drain drain;
     int exit_code;
 };
