@@ -23,7 +23,7 @@
 /* What all connections may hold together where the owner does not say. */
 #define NETWORK_BYTES_DEFAULT ((size_t)256 << 20)
 /* Batches read from one socket before the others and the rest of the loop have their turn. */
-#define BATCHES_PER_TURN      8
+#define BATCHES_PER_TURN 8
 /* Rounds of taking events and sending what they caused before the loop goes on. */
 #define FLUSHES_PER_TURN 4
 

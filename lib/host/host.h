@@ -46,7 +46,7 @@ struct host_config {
     const char *const *protocols;
     size_t protocol_count;
     const struct resource_limits *resources; /* NULL: the defaults; not needed after host_new */
-    size_t network_bytes_max; /* of all connections together; 0: the default */
+    size_t network_bytes_max;                /* of all connections together; 0: the default */
     const struct log_sink *log;              /* may be NULL */
     uint8_t reset_secret[QUIC_SECRET_SIZE];  /* zeros: a random one */
     /* Every event of the peer but SIGN and RESOLVE, which the host answers by itself. Called from

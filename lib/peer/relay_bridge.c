@@ -47,6 +47,10 @@ static void log_refusal(const struct peer_stream *stream, enum relay_status stat
 /* The last word on a hop stream that carries no circuit. */
 static void finish_hop(struct peer_stream *stream, const struct relay_message *message) {
     struct peer *peer = stream->peer;
+    struct peer_connection *connection = stream->connection;
+    /* That somebody else does not answer is not the fault of who calls. */
+    bool blamed =
+        message->status != RELAY_STATUS_OK && message->status != RELAY_STATUS_CONNECTION_FAILED;
     stream->user = NULL;
     stream->parts = 1;
     if (message->status != RELAY_STATUS_OK) {
@@ -57,6 +61,9 @@ static void finish_hop(struct peer_stream *stream, const struct relay_message *m
         stream_finish(stream, nanos_add(peer->now, BRIDGE_LINGER_TIMEOUT));
     } else {
         stream_abort(stream, PEER_RESET_PROTOCOL);
+    }
+    if (blamed) {
+        (void)peer_refused(connection, peer->now);
     }
 }
 

@@ -249,7 +249,8 @@ static void dial_back(struct attacker *attacker, struct tube *tube) {
     random_fill(&attacker->random, (struct span){bytes + size, 32});
     size += 32;
     for (uint8_t i = 0; i < 2; i++) { /* at the client's, which takes no part in it */
-        const uint8_t address[] = {0x12, 8, 4, 20, 2, 0, 1, 6, (uint8_t)attacker->streams, i};
+        const uint8_t address[] = {0x12, 8, 4, 20,   2,
+                                   0,    1, 6, 0x10, (uint8_t)(attacker->streams + i)};
         memcpy(bytes + size, address, sizeof(address));
         size += sizeof(address);
     }
