@@ -154,17 +154,24 @@ static bool is_nothing_yet(int status) {
     return status == GNUTLS_E_AGAIN;
 }
 
+/* GnuTLS says 'again' also when it has dealt with a record and there are others behind it: what was
+ * received is used up before this returns, or the connection is broken. */
 static void shake(struct tls *tls) {
     int status;
+    size_t before;
     do {
+        before = tls->input.size;
         status = gnutls_handshake(tls->session);
-    } while (status < 0 && !is_nothing_yet(status) && gnutls_error_is_fatal(status) == 0);
+    } while (status < 0 && (is_nothing_yet(status) ? tls->input.size < before && tls->input.size > 0
+                                                   : gnutls_error_is_fatal(status) == 0));
     if (tls->push_failed) {
         fail(tls, PLASM_NO_MEMORY, "out of memory");
     } else if (status == GNUTLS_E_SUCCESS) {
         tls->state = TLS_AGREED;
     } else if (!is_nothing_yet(status)) {
         fail_by(tls, status);
+    } else if (tls->input.size > 0) {
+        fail(tls, PLASM_MALFORMED, "TLS: what the peer sent belongs nowhere");
     }
 }
 
@@ -282,7 +289,11 @@ static bool take_record(struct tls *tls, struct tls_event *ret_event) {
             return true;
         } else if (is_nothing_yet((int)status)) {
             /* GnuTLS says so after each session ticket, too, with the next record behind it. */
-            if (tls->input.size == 0 || tls->input.size == before) {
+            if (tls->input.size == 0) {
+                return false;
+            }
+            if (tls->input.size == before) {
+                fail(tls, PLASM_MALFORMED, "TLS: what the peer sent belongs nowhere");
                 return false;
             }
         } else if (tls->push_failed) {
