@@ -571,6 +571,10 @@ static void close_own_handles(struct worker *worker) {
         (uv_handle_t *)&worker->signals[2],    (uv_handle_t *)&worker->runner_poll,
         (uv_handle_t *)&worker->sign_poll,
     };
+    /* libuv gives each back its default action, which is to end the process. */
+    sigset_t all;
+    sigfillset(&all);
+    (void)sigprocmask(SIG_BLOCK, &all, NULL);
     for (size_t i = 0; i < ARRAY_SIZE(handles); i++) {
         if (uv_handle_get_type(handles[i]) != UV_UNKNOWN_HANDLE) { /* the start got so far */
             uv_close(handles[i], NULL);
