@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "host/identity_file.h"
@@ -146,8 +147,11 @@ static bool load(const struct arguments *arguments, int *ret_lock, char *fault) 
 static bool find_listener(void) {
     const char *pid = getenv("LISTEN_PID");
     const char *count = getenv("LISTEN_FDS");
+    int listens = 0;
+    socklen_t size = sizeof(listens);
     return pid != NULL && count != NULL && strtol(pid, NULL, 10) == (long)getpid() &&
-           strcmp(count, "1") == 0;
+           strcmp(count, "1") == 0 &&
+           getsockopt(SYSTEMD_FD, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
 }
 
 /* Answers even without a key: whoever asks hears why. */
