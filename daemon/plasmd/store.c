@@ -3,6 +3,7 @@
 #include "plasmd/store.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -96,8 +97,13 @@ static bool start_writer(struct store *store) {
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&store->wake, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    store->has_thread = pthread_create(&store->thread, NULL, store_write, store) == 0;
-    return store->has_thread;
+    sigset_t all; /* signals are the main thread's */
+    sigset_t before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    bool started = pthread_create(&store->thread, NULL, store_write, store) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return started;
 }
 
 static void store_free(struct store *store) {

@@ -73,7 +73,6 @@ struct store {
     sqlite3_stmt *find_manifest;
     struct store_tail tail;
     pthread_t thread;
-    bool has_thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
     /* Under the mutex: */

@@ -595,6 +595,8 @@ static void stop(struct worker *worker) {
         sign_client_settle(worker->signer_link.client, SETTLE_TIME);
     }
     close_own_handles(worker);
+    (void)signal(SIGUSR1, SIG_IGN); /* nobody listens any more, and it must not end us */
+    (void)signal(SIGHUP, SIG_IGN);
     reach_stop(worker);
     host_free(worker->host); /* says goodbye; sessions hear of it no more */
     sessions_cut(worker);

@@ -39,6 +39,9 @@ void client_ticket_save(struct plasm_job *job) {
     struct plasm_client *client = job->client;
     struct core_job_view view;
     core_job_view(job->job, &view);
+    if (!job->remembered && state_job_known(&client->state, view.job_id)) {
+        return; /* an earlier job of this id: this one will be refused, that one can be asked for */
+    }
     json_t *ticket = ticket_json(&view);
     char *text = ticket != NULL ? json_dumps(ticket, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(ticket);

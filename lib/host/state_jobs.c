@@ -91,6 +91,11 @@ int state_job_load(const struct state *state, const char *job_id, struct buffer 
     return error;
 }
 
+bool state_job_known(const struct state *state, const char *job_id) {
+    char path[STATE_PATH_SIZE];
+    return path_of(state, job_id, "", path) && access(path, F_OK) == 0;
+}
+
 void state_job_forget(const struct state *state, const char *job_id) {
     char path[STATE_PATH_SIZE];
     if (path_of(state, job_id, "", path)) {

@@ -17,6 +17,8 @@
 MUST_CHECK int state_job_save(const struct state *state, const char *job_id, struct bytes text);
 /* Appends what was saved. PLASM_NOT_FOUND, PLASM_INVALID, PLASM_IO, PLASM_TOO_LARGE. */
 MUST_CHECK int state_job_load(const struct state *state, const char *job_id, struct buffer *out);
+/* Something was saved under this id. */
+bool state_job_known(const struct state *state, const char *job_id);
 void state_job_forget(const struct state *state, const char *job_id);
 /* Deletes the files that are older than STATE_JOB_LIFE_S at `now_s`, and more while there are too
  * many. */
