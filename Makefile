@@ -10,11 +10,11 @@ JOBS   ?= 2
 export PATH := $(PATH):$(HOME)/.cargo/bin
 export JOBS
 
-.PHONY: help demo build test check bench fuzz asan sim soak deb install clean
+.PHONY: help demo build test check bench fuzz asan sim sim-growth soak deb install clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: ## install what is missing, build, and run the guide's test against a worker started here
 	@tools/demo
@@ -64,6 +64,12 @@ sim: ## replay the simulated network of SEED=1
 	cmake --preset release -DPLASM_TESTS=ON
 	cmake --build build --target plasm-sim
 	@build/bin/plasm-sim --seed $(SEED)
+
+sim-growth: ## the simulated network at 1,000, 3,000 and 10,000 nodes (NODES="…"), one table
+	@tools/install-deps build test
+	cmake --preset release -DPLASM_TESTS=ON
+	cmake --build build --target plasm-sim
+	@sim/growth build $(NODES)
 
 soak: ## the tests that are too long for `make test`
 	@tools/install-deps build daemon demo test

@@ -114,6 +114,40 @@ void operation_take_target(struct kad *kad, struct operation *operation, const s
     found_set(operation, found, 0);
 }
 
+/* What is to be known of a peer that an answer names. */
+struct named {
+    bool is_usable;
+    struct kad_groups groups;
+    struct bytes addresses;
+    struct kad_addresses packed; /* where they may lie */
+};
+
+/* Most peers are named by many: their addresses are looked at once. */
+static void name_take(struct kad *kad, struct operation *operation,
+                      const struct kad_message_peer *peer, const struct sha256_digest *hash,
+                      bool only_public, struct named *ret_named) {
+    bool is_target = operation->kind == KAD_FIND_PEER &&
+                     bytes_equal(peer_id_bytes(&peer->id), operation_key(operation));
+    const struct query_peer *known = query_find(&operation->query, hash);
+    if (known != NULL && !is_target) {
+        ret_named->is_usable = true;
+        ret_named->groups = known->groups;
+        ret_named->addresses = bytes_of(NULL, 0);
+        return;
+    }
+    kad_message_addresses(peer, only_public, &ret_named->packed);
+    ret_named->addresses = kad_addresses_bytes(&ret_named->packed);
+    if (is_target) {
+        operation_take_target(kad, operation, &peer->id, ret_named->addresses);
+    }
+    bool is_connected = false;
+    if (ret_named->addresses.size == 0) {
+        ret_named->addresses = members_addresses(kad, &peer->id, &is_connected);
+    }
+    ret_named->is_usable = ret_named->addresses.size > 0 || is_connected;
+    ret_named->groups = kad_groups_of(NULL, ret_named->addresses);
+}
+
 /* Who is reached over the Internet has no business naming private addresses: we could not dial
  * them, and no group would bound them. */
 static void take_closer(struct kad *kad, struct operation *operation, struct query_peer *from,
@@ -127,22 +161,11 @@ static void take_closer(struct kad *kad, struct operation *operation, struct que
         if (peer_id_equal(&peer.id, &kad->own_id)) {
             continue;
         }
-        struct kad_addresses packed;
-        kad_message_addresses(&peer, only_public, &packed);
-        struct bytes addresses = kad_addresses_bytes(&packed);
-        if (operation->kind == KAD_FIND_PEER &&
-            bytes_equal(peer_id_bytes(&peer.id), operation_key(operation))) {
-            operation_take_target(kad, operation, &peer.id, addresses);
-        }
-        bool is_connected = false;
-        if (addresses.size == 0) {
-            addresses = members_addresses(kad, &peer.id, &is_connected);
-        }
-        struct kad_groups groups = kad_groups_of(NULL, addresses);
-        if ((addresses.size == 0 && !is_connected) || !group_counts_allow(&counts, &groups)) {
-            continue;
-        }
-        if (query_hear(&operation->query, from, &peer.id, addresses) != 0) {
+        struct sha256_digest hash = sha256(peer_id_bytes(&peer.id));
+        struct named named;
+        name_take(kad, operation, &peer, &hash, only_public, &named);
+        if (named.is_usable && group_counts_allow(&counts, &named.groups) &&
+            query_hear(&operation->query, from, &peer.id, &hash, named.addresses) != 0) {
             operation->is_out_of_memory = true;
         }
     }

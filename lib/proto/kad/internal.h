@@ -15,12 +15,14 @@
 /* A key of our own that we keep announcing. */
 struct provided {
     struct list_node node;
-    nanos due;       /* when it is announced again; NANOS_NEVER while that is under way */
-    nanos ended;     /* the last announcement */
-    size_t stored;   /* servers that got it last time */
-    size_t known;    /* peers in the table then */
-    bool is_running; /* an announcement */
-    bool is_changed; /* our addresses changed since the last announcement began */
+    nanos due;        /* when it is announced again; NANOS_NEVER while that is under way */
+    nanos ended;      /* the last announcement */
+    size_t stored;    /* servers that got it last time */
+    size_t known;     /* peers in the table then, */
+    uint64_t spacing; /* and how far apart (members_spacing) */
+    nanos pause;      /* while fewer than k servers get it: until the next one */
+    bool is_running;  /* an announcement */
+    bool is_changed;  /* our addresses changed since the last announcement began */
     uint8_t key_size;
     uint8_t key[KAD_PROVIDER_KEY_SIZE_MAX];
 };

@@ -7,10 +7,15 @@
 /* After an announcement nobody got: when somebody comes to be known, and anyway. */
 #define RETRY_SOON  NANOS_SECOND
 #define RETRY_LATER NANOS_MINUTE
-/* An announcement that fewer than k servers got, or that was made in a network that seemed so many
- * times smaller, is repeated so long after the network has grown. */
+/* An announcement that fewer than k servers got, or that was made in a network so many times
+ * smaller, is repeated so long after it, when the network has grown. */
 #define REPEAT_GROWN (30 * NANOS_SECOND)
 #define GROWN_FACTOR 2
+/* A client's table does not grow by itself: while fewer than k servers get an announcement, each
+ * next one comes twice as late as the one before; and the first that k servers got, made by
+ * somebody who had only just come, is repeated once. */
+#define REPEAT_FEW   (30 * NANOS_SECOND)
+#define REPEAT_FIRST (3 * NANOS_MINUTE)
 /* The first peer of an empty table: the host has this long to bootstrap by itself. */
 #define FIRST_REFRESH_DELAY NANOS_SECOND
 /* Nodes started together should not work together: times vary by 1/8. */
@@ -124,9 +129,11 @@ void provided_ended(struct kad *kad, struct bytes key, int status, size_t stored
     if (provided == NULL) {
         return;
     }
+    bool is_first = stored >= KAD_K && provided->stored < KAD_K;
     provided->is_running = false;
     provided->stored = stored;
     provided->known = kad->table.size;
+    provided->spacing = members_spacing(kad, now);
     provided->ended = now;
     if (status == PLASM_STATE) {
         provided->due = NANOS_NEVER; /* kad_set_addresses wakes it */
@@ -135,7 +142,10 @@ void provided_ended(struct kad *kad, struct bytes key, int status, size_t stored
     } else if (stored == 0) {
         provided->due = nanos_add(now, RETRY_LATER);
     } else {
-        provided->due = nanos_add(now, jittered(kad, kad->limits.republish_interval));
+        provided->pause = nanos_max(2 * provided->pause, REPEAT_FEW);
+        nanos interval = stored < KAD_K ? provided->pause : is_first ? REPEAT_FIRST : NANOS_NEVER;
+        interval = nanos_min(interval, kad->limits.republish_interval);
+        provided->due = nanos_add(now, jittered(kad, interval));
     }
 }
 
@@ -149,10 +159,15 @@ void provided_readdress(struct kad *kad, nanos now) {
     }
 }
 
-/* Whether others may be closest to the key by now: fewer than k servers got it, or the network, as
- * far as we know it, has become a much larger one. */
-static bool has_outgrown(const struct kad *kad, const struct provided *provided) {
-    return provided->stored < KAD_K || kad->table.size >= GROWN_FACTOR * provided->known;
+/* Whether others may be closest to the key by now: fewer than k servers got it, or peers have
+ * become much denser around us, as they do when a network grows or its parts meet. */
+static bool has_outgrown(struct kad *kad, const struct provided *provided, nanos now) {
+    if (provided->stored < KAD_K) {
+        return true;
+    }
+    uint64_t spacing = members_spacing(kad, now);
+    return provided->spacing != 0 ? provided->spacing / GROWN_FACTOR >= spacing
+                                  : kad->table.size >= GROWN_FACTOR * provided->known;
 }
 
 void maintain_table_grew(struct kad *kad, nanos now) {
@@ -166,7 +181,7 @@ void maintain_table_grew(struct kad *kad, nanos now) {
     }
     for (struct provided *provided = provided_of(list_first(&kad->provided)); provided != NULL;
          provided = provided_of(list_next(&kad->provided, &provided->node))) {
-        if (provided->due == NANOS_NEVER || !has_outgrown(kad, provided)) {
+        if (provided->due == NANOS_NEVER || !has_outgrown(kad, provided, now)) {
             continue;
         }
         nanos when = provided->stored == 0

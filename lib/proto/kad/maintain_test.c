@@ -45,12 +45,14 @@ static void what_is_provided_is_announced_again(void **state) {
     (void)state;
     struct machine machine;
     setup(&machine);
-    struct peer_id peers[3];
-    machine_know(&machine, peers, 3);
+    struct peer_id peers[KAD_K];
+    machine_know(&machine, peers, KAD_K);
     uint64_t operation;
     assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
     machine_drain(&machine);
     machine_answer_all(&machine);
+    /* Once soon after the first, then every half hour. */
+    assert_int_equal(run_announcements(&machine, machine.now + 4 * NANOS_MINUTE), 1);
     assert_int_equal(run_announcements(&machine, machine.now + 25 * NANOS_MINUTE), 0);
     assert_int_equal(run_announcements(&machine, machine.now + 6 * NANOS_MINUTE), 1);
     assert_in_range(run_announcements(&machine, machine.now + 5 * NANOS_HOUR), 10, 12);
@@ -61,6 +63,23 @@ static void what_is_provided_is_announced_again(void **state) {
     assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_MINUTE), 0);
     kad_unprovide(machine.kad, key);
     assert_int_equal(run_announcements(&machine, machine.now + 2 * NANOS_HOUR), 0);
+    machine_teardown(&machine);
+}
+
+/* Few servers got it: more may have come, whether we have heard of them or not. */
+static void announced_again_soon_when_few_got_it(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine);
+    struct peer_id peers[3];
+    machine_know(&machine, peers, 3);
+    uint64_t operation;
+    assert_int_equal(kad_provide(machine.kad, key, NULL, machine.now, &operation), 0);
+    machine_drain(&machine);
+    machine_answer_all(&machine);
+    assert_int_equal(run_announcements(&machine, machine.now + NANOS_MINUTE), 1);
+    assert_int_equal(run_announcements(&machine, machine.now + 29 * NANOS_MINUTE), 4);
+    assert_in_range(run_announcements(&machine, machine.now + 5 * NANOS_HOUR), 10, 12);
     machine_teardown(&machine);
 }
 
@@ -216,6 +235,7 @@ static void quiet_without_anything_to_do(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_provided_is_announced_again),
+        cmocka_unit_test(announced_again_soon_when_few_got_it),
         cmocka_unit_test(announced_as_soon_as_there_is_somebody),
         cmocka_unit_test(providing_needs_an_address),
         cmocka_unit_test(the_table_is_refreshed),

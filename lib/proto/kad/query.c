@@ -190,15 +190,21 @@ int query_seed(struct query *query, const struct peer_id *id, const struct sha25
     return error;
 }
 
+struct query_peer *query_find(const struct query *query, const struct sha256_digest *hash) {
+    struct sha256_digest distance = kad_distance(&query->target, hash);
+    bool found;
+    size_t place = find_place(query, &distance, &found);
+    return found ? query->peers[place] : NULL;
+}
+
 int query_hear(struct query *query, struct query_peer *from, const struct peer_id *id,
-               struct bytes addresses) {
+               const struct sha256_digest *hash, struct bytes addresses) {
     size_t path = from->path;
     /* With fewer seeds than paths the empty ones begin at what the seeds tell. */
     if (from->hops == 0 && query->seed_count < query->path_count) {
         path = query->dealt++ % query->path_count;
     }
-    struct sha256_digest hash = sha256(peer_id_bytes(id));
-    return query_add(query, id, &hash, addresses, path, from);
+    return query_add(query, id, hash, addresses, path, from);
 }
 
 enum belief {

@@ -89,7 +89,9 @@ MUST_CHECK int query_seed(struct query *query, const struct peer_id *id,
 /* Adds a peer that `from` told of, to the path that asked `from`. One that is there already comes
  * to be known to this path. What is too far to matter is left out. PLASM_NO_MEMORY. */
 MUST_CHECK int query_hear(struct query *query, struct query_peer *from, const struct peer_id *id,
-                          struct bytes addresses);
+                          const struct sha256_digest *hash, struct bytes addresses);
+/* The peer with this digest of its id, or NULL. */
+struct query_peer *query_find(const struct query *query, const struct sha256_digest *hash);
 
 /* The next peer to ask, now marked as asked, or NULL when there is none for now. Silent peers are
  * given up by query_expire alone. */

@@ -18,6 +18,11 @@ struct fixture {
     struct query query;
 };
 
+static int hear_of(struct query *query, struct query_peer *from, const struct peer_id *id) {
+    struct sha256_digest hash = testing_hash(id);
+    return query_hear(query, from, id, &hash, bytes_of(NULL, 0));
+}
+
 static void setup(struct fixture *fixture) {
     memory_init(&fixture->memory, SIZE_MAX);
     testing_random(&fixture->random, 1);
@@ -46,7 +51,7 @@ static void seeds(struct fixture *fixture, size_t count) {
 
 static struct peer_id hear(struct fixture *fixture, struct query_peer *from) {
     struct peer_id id = testing_peer(&fixture->random);
-    assert_int_equal(query_hear(&fixture->query, from, &id, bytes_of(NULL, 0)), 0);
+    assert_int_equal(hear_of(&fixture->query, from, &id), 0);
     return id;
 }
 
@@ -149,7 +154,7 @@ static void paths_do_not_mix(void **state) {
     size_t first = fixture.query.peers[0]->state == QUERY_HEARD ? 0 : 1;
     struct query_peer *shared = fixture.query.peers[first];
     struct query_peer *other = asked[0]->path == shared->sources[0]->path ? asked[1] : asked[0];
-    assert_int_equal(query_hear(&fixture.query, other, &shared->id, bytes_of(NULL, 0)), 0);
+    assert_int_equal(hear_of(&fixture.query, other, &shared->id), 0);
     assert_int_equal(shared->paths, 1u << other->path | 1u << shared->sources[0]->path);
     assert_int_equal(fixture.query.size, KAD_PATHS_MAX * 6);
     run(&fixture);
@@ -280,7 +285,7 @@ static void dead_ends_are_left(void **state) {
             honest = fixture.query.peers[i];
         }
     }
-    assert_int_equal(query_hear(&fixture.query, honest, &vouched->id, bytes_of(NULL, 0)), 0);
+    assert_int_equal(hear_of(&fixture.query, honest, &vouched->id), 0);
     assert_ptr_equal(query_next(&fixture.query, 100), vouched);
     teardown(&fixture);
 }
@@ -399,7 +404,7 @@ static void every_allocation_may_fail(void **state) {
             query_answered(&fixture.query, asked[i], 1);
             for (int j = 0; j < 5; j++) {
                 struct peer_id id = testing_peer(&fixture.random);
-                errors += query_hear(&fixture.query, asked[i], &id, bytes_of(NULL, 0)) != 0;
+                errors += hear_of(&fixture.query, asked[i], &id) != 0;
             }
         }
         run(&fixture);
