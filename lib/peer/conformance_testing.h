@@ -6,8 +6,7 @@
 #include "peer/conformance_kad_testing.h"
 #include "peer/conformance_streams_testing.h"
 
-/* On every kind of world; on all but relayed ones: what counts a node's connections or addresses,
- * and the DHT, which does not use relays. */
+/* On every kind of world; on all but relayed ones, where it means nothing. */
 #define EVERYWHERE(test)                                                                           \
     { {#test, test, NULL, NULL, NULL}, true }
 #define DIRECT(test)                                                                               \
@@ -18,17 +17,18 @@ static int conformance_run(const struct world_kind *kind) {
         struct CMUnitTest test;
         bool everywhere;
     } list[] = {
-        DIRECT(connects_and_knows),
-        DIRECT(ends_are_told),
-        DIRECT(connections_end_together),
+        EVERYWHERE(connects_and_knows),
+        EVERYWHERE(ends_are_told),
+        EVERYWHERE(connections_end_together),
+        /* The relay leads to whom the dial names: nobody else is ever at that address. */
         DIRECT(another_identity_is_refused),
-        DIRECT(nobody_there),
-        DIRECT(the_next_address_is_tried),
-        DIRECT(one_dial_for_all),
-        DIRECT(names_are_resolved),
-        DIRECT(we_are_nobody_to_dial),
-        DIRECT(limits_hold),
-        DIRECT(changes_are_pushed),
+        EVERYWHERE(nobody_there),
+        EVERYWHERE(the_next_address_is_tried),
+        EVERYWHERE(one_dial_for_all),
+        EVERYWHERE(names_are_resolved),
+        EVERYWHERE(we_are_nobody_to_dial),
+        EVERYWHERE(limits_hold),
+        EVERYWHERE(changes_are_pushed),
         EVERYWHERE(pings_come_back),
         EVERYWHERE(throughput_is_measured),
         EVERYWHERE(streams_carry_bytes),
@@ -39,6 +39,7 @@ static int conformance_run(const struct world_kind *kind) {
         EVERYWHERE(streams_end_with_their_connection),
         EVERYWHERE(capabilities_reach_readers),
         EVERYWHERE(late_capabilities_reach_readers),
+        /* Whoever is reached through a relay is no server of the DHT, by design. */
         DIRECT(the_dht_works),
         DIRECT(the_table_survives_a_restart),
         DIRECT(values_are_kept),

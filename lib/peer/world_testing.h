@@ -269,6 +269,12 @@ static inline size_t world_count(const struct world_node *node, enum peer_event_
     return count;
 }
 
+/* Connections to other nodes: the one to the relay that keeps a place for us does not count. */
+static inline size_t world_connections(const struct world_node *node) {
+    size_t count = peer_connection_count(node->peer);
+    return node->world->kind->relayed ? count - 1 : count;
+}
+
 static inline void world_forget(struct world_node *node) {
     for (size_t i = 0; i < node->event_count; i++) {
         free(node->events[i].data);
