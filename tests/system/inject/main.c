@@ -173,8 +173,8 @@ int main(int argc, char **argv) {
     int error = 0;
     const struct dirent *entry;
     while (error == 0 && (entry = readdir(threads)) != NULL) {
-        pid_t tid = (pid_t)atoi(entry->d_name);
-        error = tid > 0 ? try_all(tid, (pid_t)atoi(argv[2]), argv[3], argv[4]) : 0;
+        pid_t tid = (pid_t)strtol(entry->d_name, NULL, 10);
+        error = tid > 0 ? try_all(tid, (pid_t)strtol(argv[2], NULL, 10), argv[3], argv[4]) : 0;
     }
     closedir(threads);
     return error;
