@@ -597,8 +597,8 @@ static void stop(struct worker *worker) {
     close_own_handles(worker);
     (void)signal(SIGUSR1, SIG_IGN); /* nobody listens any more, and it must not end us */
     (void)signal(SIGHUP, SIG_IGN);
-    reach_stop(worker);
     host_free(worker->host); /* says goodbye; sessions hear of it no more */
+    reach_stop(worker);      /* may wait for the router */
     sessions_cut(worker);
     jobs_free(worker);
     sessions_free(worker);

@@ -9,6 +9,11 @@
 /* The library would go on for a minute: a router that does it answers at once. */
 #define TRIES_MAX 3
 
+static bool open_natpmp(natpmp_t *natpmp) {
+    uint32_t gateway;
+    return portmap_gateway(&gateway) && initnatpmp(natpmp, gateway != 0, gateway) == 0;
+}
+
 static bool await(natpmp_t *natpmp, natpmpresp_t *response) {
     int status = NATPMP_TRYAGAIN;
     for (int i = 0; i < TRIES_MAX && status == NATPMP_TRYAGAIN; i++) {
@@ -38,7 +43,7 @@ static bool map_port(natpmp_t *natpmp, const struct portmap_port *port, uint16_t
 bool natpmp_map(const struct portmap_port *ports, size_t count, struct portmap_result *result) {
     natpmp_t natpmp;
     natpmpresp_t response;
-    if (initnatpmp(&natpmp, 0, 0) != 0) {
+    if (!open_natpmp(&natpmp)) {
         return false;
     }
     bool answered = sendpublicaddressrequest(&natpmp) >= 0 && await(&natpmp, &response);
@@ -67,7 +72,7 @@ bool natpmp_map(const struct portmap_port *ports, size_t count, struct portmap_r
 
 void natpmp_unmap(const struct portmap_result *mapped) {
     natpmp_t natpmp;
-    if (initnatpmp(&natpmp, 0, 0) != 0) {
+    if (!open_natpmp(&natpmp)) {
         return;
     }
     for (size_t i = 0; i < mapped->count; i++) {

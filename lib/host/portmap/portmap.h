@@ -1,7 +1,7 @@
 /* Asks the router to forward ports to us: by NAT-PMP, or UPnP IGD where that is not there. Both
- * libraries block, so they run on libuv's threads; answers come from the loop. Mappings are renewed
- * at half their life, tried again later where there is no router that does it, and removed at the
- * end. */
+ * libraries block, so they run on threads of their own; answers come from the loop. Mappings are
+ * renewed at half their life, tried again later where there is no router that does it, and removed
+ * at the end. */
 #ifndef HOST_PORTMAP_PORTMAP_H
 #define HOST_PORTMAP_PORTMAP_H
 
@@ -12,10 +12,13 @@
 
 #define PORTMAP_PORTS_MAX 8
 #define PORTMAP_TEXT_MAX  160
+#define PORTMAP_URL_MAX   512
 /* Life that is asked for; renewed at half of it. */
 #define PORTMAP_LIFE_S 3600
 /* Looked again for a router so often while there is none. */
 #define PORTMAP_RETRY_S 600
+/* Removing them at the end takes no longer; what is not removed then ends with its life. */
+#define PORTMAP_FAREWELL_MS 800
 
 struct portmap;
 
@@ -32,6 +35,8 @@ struct portmap_result {
     struct portmap_port ports[PORTMAP_PORTS_MAX]; /* those that are mapped, */
     struct netaddr external[PORTMAP_PORTS_MAX];   /* and where they are outside */
     char text[PORTMAP_TEXT_MAX];                  /* for people */
+    char control_url[PORTMAP_URL_MAX];            /* UPnP: whom to tell that they are not wanted */
+    char service[PORTMAP_TEXT_MAX];
 };
 
 /* Begins at once. `on_result` comes from the loop whenever the router has answered anew; its result
@@ -41,8 +46,8 @@ MUST_CHECK int portmap_new(uv_loop_t *loop, const struct portmap_port *ports, si
                            void *context, struct portmap **ret_portmap);
 /* The network is another one: asks anew soon. */
 void portmap_refresh(struct portmap *portmap);
-/* Removes the mappings, which takes as long as the router does, and frees everything; the loop must
- * run on until then. No result comes any more. NULL is allowed. */
+/* Removes the mappings, waiting PORTMAP_FAREWELL_MS at most for the router, and frees everything
+ * once the loop has run again. No result comes any more. NULL is allowed. */
 void portmap_free(struct portmap *portmap);
 const char *portmap_method_name(enum portmap_method method);
 

@@ -108,6 +108,10 @@ bool upnp_map(const struct portmap_port *ports, size_t count, struct portmap_res
     for (size_t i = 0; i < count && open; i++) {
         (void)map_port(&igd, &ports[i], &ip, result);
     }
+    if (result->count > 0) {
+        (void)snprintf(result->control_url, sizeof(result->control_url), "%s", igd.urls.controlURL);
+        (void)snprintf(result->service, sizeof(result->service), "%s", igd.data.first.servicetype);
+    }
     igd_close(&igd);
     if (result->count > 0) {
         result->method = PORTMAP_UPNP;
@@ -116,16 +120,12 @@ bool upnp_map(const struct portmap_port *ports, size_t count, struct portmap_res
     return result->count > 0;
 }
 
+/* Where it was mapped: to look for the router once more takes seconds. */
 void upnp_unmap(const struct portmap_result *mapped) {
-    struct igd igd;
-    char text[PORTMAP_TEXT_MAX];
-    if (igd_open(&igd, text)) {
-        for (size_t i = 0; i < mapped->count; i++) {
-            char outer[TEXT_PORT_MAX];
-            (void)snprintf(outer, sizeof(outer), "%u", (unsigned)mapped->external[i].port);
-            (void)UPNP_DeletePortMapping(igd.urls.controlURL, igd.data.first.servicetype, outer,
-                                         protocol_of(&mapped->ports[i]), NULL);
-        }
+    for (size_t i = 0; i < mapped->count; i++) {
+        char outer[TEXT_PORT_MAX];
+        (void)snprintf(outer, sizeof(outer), "%u", (unsigned)mapped->external[i].port);
+        (void)UPNP_DeletePortMapping(mapped->control_url, mapped->service, outer,
+                                     protocol_of(&mapped->ports[i]), NULL);
     }
-    igd_close(&igd);
 }
