@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "crypto/sign.h"
+#include "plasmd/audit.h"
 #include "plasmd/key_command.h"
 #include "plasmd/worker.h"
 #include "util/shell_completion.h"
@@ -19,6 +20,7 @@ static const char usage[] =
     "       plasmd [OPTIONS] show-config    every setting with its default and meaning\n"
     "       plasmd [OPTIONS] key show       peer id and public key\n"
     "       plasmd [OPTIONS] key rotate     a new identity; the old key is kept\n"
+    "       plasmd [OPTIONS] audit          what ran, for whom, and how it ended\n"
     "       plasmd completion SHELL         a completion script for bash, zsh or fish\n"
     "\n"
     "  --config FILE            default /etc/plasm/plasmd.conf, which may be missing\n"
@@ -35,7 +37,14 @@ static const char usage[] =
     "  --signer fork|auto|PATH  who has the key: a process of its own, or a service's socket\n"
     "  --deny PREFIX|PEER|all   repeatable: whom to refuse\n"
     "  --allow PREFIX|PEER      repeatable: exceptions\n"
-    "  --json                   key show: as one JSON object\n"
+    "  --json                   key show, audit: as JSON, one object a line\n"
+    "  --client PEER            audit: only this client's jobs\n"
+    "  --module HASH            audit: only of this module, or of those whose hash begins so\n"
+    "  --status STATUS          audit: only those that ended so; lost, running\n"
+    "  --since, --until TIME    audit: 2026-11-25, 2026-11-25T14:00:00 (UTC), 30m, 12h or 7d ago\n"
+    "  --limit N                audit: the newest so many; default 100\n"
+    "  --summary client|module  audit: totals\n"
+    "  --follow                 audit: and those that end from now on\n"
     "  --force                  key rotate: also while a worker uses the key\n"
     "  --help, --version\n"
     "\n"
@@ -58,6 +67,14 @@ enum option_value {
     OPTION_FORCE,
     OPTION_DENY,
     OPTION_ALLOW,
+    OPTION_CLIENT,
+    OPTION_MODULE,
+    OPTION_STATUS,
+    OPTION_SINCE,
+    OPTION_UNTIL,
+    OPTION_LIMIT,
+    OPTION_SUMMARY,
+    OPTION_FOLLOW,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -79,6 +96,14 @@ static const struct option options[] = {
     {"force", no_argument, NULL, OPTION_FORCE},
     {"deny", required_argument, NULL, OPTION_DENY},
     {"allow", required_argument, NULL, OPTION_ALLOW},
+    {"client", required_argument, NULL, OPTION_CLIENT},
+    {"module", required_argument, NULL, OPTION_MODULE},
+    {"status", required_argument, NULL, OPTION_STATUS},
+    {"since", required_argument, NULL, OPTION_SINCE},
+    {"until", required_argument, NULL, OPTION_UNTIL},
+    {"limit", required_argument, NULL, OPTION_LIMIT},
+    {"summary", required_argument, NULL, OPTION_SUMMARY},
+    {"follow", no_argument, NULL, OPTION_FOLLOW},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -98,6 +123,7 @@ static const char *const settings[][3] = {
 struct flags {
     bool json;
     bool force;
+    struct audit_options audit;
 };
 
 static int refuse(const char *text) {
@@ -175,6 +201,7 @@ static const struct completion_command commands[] = {
      .argument = "",
      .choices = "show rotate",
      .help = "peer id and public key, or a new identity"},
+    {.name = "audit", .argument = "", .help = "what ran, for whom, and how it ended"},
     {.name = "completion", .argument = "", .choices = "bash zsh fish", .help = "a script for one"},
 };
 
@@ -223,6 +250,17 @@ static int write_completion(const char *name) {
     return 0;
 }
 
+static void take_audit_option(struct audit_options *audit, int option, const char *value) {
+    audit->client = option == OPTION_CLIENT ? value : audit->client;
+    audit->module = option == OPTION_MODULE ? value : audit->module;
+    audit->status = option == OPTION_STATUS ? value : audit->status;
+    audit->since = option == OPTION_SINCE ? value : audit->since;
+    audit->until = option == OPTION_UNTIL ? value : audit->until;
+    audit->limit = option == OPTION_LIMIT ? value : audit->limit;
+    audit->summary = option == OPTION_SUMMARY ? value : audit->summary;
+    audit->follow = audit->follow || option == OPTION_FOLLOW;
+}
+
 static int run_command(struct config *config, struct command_line *line) {
     int count = line->argc - optind;
     char **words = line->argv + optind;
@@ -242,6 +280,10 @@ static int run_command(struct config *config, struct command_line *line) {
     }
     if (count == 2 && strcmp(words[0], "key") == 0 && strcmp(words[1], "rotate") == 0) {
         return key_rotate(config, line->flags.force);
+    }
+    if (count == 1 && strcmp(words[0], "audit") == 0) {
+        line->flags.audit.json = line->flags.json;
+        return audit_run(config->state_dir, &line->flags.audit);
     }
     if (count == 2 && strcmp(words[0], "completion") == 0) {
         return write_completion(words[1]);
@@ -263,6 +305,7 @@ int main(int argc, char **argv) {
             return 0;
         }
         flags.json = flags.json || option == OPTION_JSON;
+        take_audit_option(&flags.audit, option, optarg);
         flags.force = flags.force || option == OPTION_FORCE;
         if (option == '?') {
             char text[224];

@@ -21,7 +21,9 @@
 /* What was committed is with the disk after so long at the latest. */
 #define STORE_SYNC_MS           1000
 #define STORE_PRUNE_INTERVAL_MS 60000
-#define STORE_FAULT_SIZE        512
+/* The first schema that has what an audit reads. */
+#define STORE_AUDIT_VERSION 2
+#define STORE_FAULT_SIZE    512
 
 enum row_kind { ROW_ACCEPTED, ROW_FINISHED, ROW_TABLE };
 
