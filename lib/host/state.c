@@ -186,9 +186,24 @@ void state_remember(struct state *state, const struct multiaddr *address) {
     state->peers_changed = true;
 }
 
+/* Whether two addresses are of one node: the same host and port, by QUIC or by TCP. */
+static bool same_node(const struct multiaddr *a, const struct multiaddr *b) {
+    struct cursor cursors[2] = {cursor_of(multiaddr_bytes(a)), cursor_of(multiaddr_bytes(b))};
+    struct multiaddr_part host[2];
+    struct multiaddr_part port[2];
+    for (size_t i = 0; i < 2; i++) {
+        if (!multiaddr_next(&cursors[i], &host[i]) || !multiaddr_next(&cursors[i], &port[i]) ||
+            (port[i].code != MULTIADDR_UDP && port[i].code != MULTIADDR_TCP)) {
+            return multiaddr_equal(a, b);
+        }
+    }
+    return host[0].code == host[1].code && bytes_equal(host[0].value, host[1].value) &&
+           bytes_equal(port[0].value, port[1].value);
+}
+
 const struct peer_id *state_identity(const struct state *state, const struct multiaddr *address) {
     for (size_t i = 0; i < state->known_count; i++) {
-        if (multiaddr_equal(&state->known[i].address, address)) {
+        if (same_node(&state->known[i].address, address)) {
             return &state->known[i].id;
         }
     }

@@ -35,7 +35,8 @@ void state_save(struct state *state);
 void state_make_directory(const char *directory);
 /* Puts a peer's address (with /p2p) first. */
 void state_remember(struct state *state, const struct multiaddr *address);
-/* The identity remembered for an address, or NULL. */
+/* The identity remembered for an address, or for the same host and port by another protocol (QUIC,
+ * TCP); or NULL. */
 const struct peer_id *state_identity(const struct state *state, const struct multiaddr *address);
 void state_remember_identity(struct state *state, const struct multiaddr *address,
                              const struct peer_id *id);

@@ -71,6 +71,25 @@ static void identities_are_trusted_on_first_use(void **unused) {
     const struct peer_id *known = state_identity(&state, &address);
     assert_non_null(known);
     assert_true(peer_id_equal(known, &id));
+    /* QUIC or TCP, it is one node; another port or name is another. */
+    static const struct {
+        const char *text;
+        bool known;
+    } cases[] = {
+        {"/dns/worker.example/tcp/4001", true},
+        {"/dns/worker.example/tcp/4002", false},
+        {"/dns/worker.example", false},
+        {"/dns/other.example/udp/4001/quic-v1", false},
+    };
+    struct multiaddr alike;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        assert_int_equal(multiaddr_parse(bytes_of_string(cases[i].text), &alike), 0);
+        assert_int_equal(state_identity(&state, &alike) != NULL, cases[i].known);
+    }
+    size_t count = state.known_count;
+    assert_int_equal(multiaddr_parse(BYTES_LITERAL("/dns/worker.example/tcp/4001"), &alike), 0);
+    state_remember_identity(&state, &alike, &id);
+    assert_int_equal(state.known_count, count);
     /* The first one stays. */
     struct peer_id other = id;
     other.bytes[10] ^= 1;
