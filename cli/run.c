@@ -32,19 +32,60 @@ static void catch_signals(struct plasm_client *client) {
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t size) {
-    while (size > 0) {
-        ssize_t written = write(fd, data, size);
+struct following {
+    struct plasm_client *client;
+    struct plasm_job *job;
+    bool cancelled;
+};
+
+/* The job whose output is shown, that a signal cancels; NULL: none. */
+static struct following *followed;
+
+/* Tells the worker at once, also while our own reader keeps us waiting. */
+static void cancel_now(void) {
+    if (!followed->cancelled) {
+        followed->cancelled = true;
+        (void)plasm_job_cancel(followed->job);
+        (void)plasm_client_poll(followed->client);
+    }
+}
+
+/* Writes until all is written, or a signal came that was not acted upon; then `*ret_written` is
+ * less than the size. False: nobody reads. */
+static bool write_some(int fd, const uint8_t *data, size_t size, size_t *ret_written) {
+    *ret_written = 0;
+    while (*ret_written < size && (signals_seen == 0 || followed == NULL || followed->cancelled)) {
+        ssize_t written = write(fd, data + *ret_written, size - *ret_written);
         if (written < 0 && errno == EINTR) {
             continue;
         }
         if (written <= 0) {
             return false;
         }
-        data += written;
-        size -= (size_t)written;
+        *ret_written += (size_t)written;
     }
     return true;
+}
+
+static bool write_all(int fd, const uint8_t *data, size_t size) {
+    size_t written;
+    if (!write_some(fd, data, size, &written)) {
+        return false;
+    }
+    if (written == size) {
+        return true;
+    }
+    /* The data is the library's, and goes with the next call. */
+    size_t left = size - written;
+    uint8_t *copy = malloc(left);
+    if (copy == NULL) {
+        return false;
+    }
+    memcpy(copy, data + written, left);
+    cancel_now();
+    bool all = write_some(fd, copy, left, &written);
+    free(copy);
+    return all;
 }
 
 bool cli_print_output(const struct cli_options *options, int stream, const uint8_t *data,
@@ -62,26 +103,25 @@ bool cli_print_output(const struct cli_options *options, int stream, const uint8
 }
 
 /* Shows the output until the job is over. A signal, or nobody reading us, cancels the job. */
-static int follow(const struct cli_options *options, struct plasm_job *job) {
-    bool cancelled = false;
+static int follow(const struct cli_options *options, struct plasm_client *client,
+                  struct plasm_job *job) {
+    struct following following = {.client = client, .job = job};
     bool readable = true;
+    followed = &following;
     for (;;) {
         int stream = 0;
         const uint8_t *data = NULL;
         size_t size = 0;
         int status = plasm_job_read(job, -1, &stream, &data, &size);
         if (status == 0 || (status < 0 && status != PLASM_CANCELLED)) {
+            followed = NULL;
             return status;
         }
         if (status == 1 && readable) {
             readable = cli_print_output(options, stream, data, size);
         }
-        if ((status == PLASM_CANCELLED || !readable) && !cancelled) {
-            cancelled = true;
-            status = plasm_job_cancel(job);
-            if (status != 0) {
-                return status;
-            }
+        if (status == PLASM_CANCELLED || !readable) {
+            cancel_now();
         }
     }
 }
@@ -160,7 +200,7 @@ static int run_job(const struct cli_options *options, struct plasm_client *clien
         (void)cli_print_event("submitted", json_incref(info));
     }
     json_decref(info);
-    error = follow(options, job);
+    error = follow(options, client, job);
     int code = error == 0 ? conclude(options, job) : cli_fail_last(options, EXIT_RUN, error);
     plasm_job_free(job);
     return code;

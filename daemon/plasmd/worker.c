@@ -568,8 +568,8 @@ static void close_own_handles(struct worker *worker) {
         (uv_handle_t *)&worker->prepare,       (uv_handle_t *)&worker->log_prepare,
         (uv_handle_t *)&worker->publish_timer, (uv_handle_t *)&worker->restart_timer,
         (uv_handle_t *)&worker->signals[0],    (uv_handle_t *)&worker->signals[1],
-        (uv_handle_t *)&worker->signals[2],    (uv_handle_t *)&worker->runner_poll,
-        (uv_handle_t *)&worker->sign_poll,
+        (uv_handle_t *)&worker->signals[2],    (uv_handle_t *)&worker->signals[3],
+        (uv_handle_t *)&worker->runner_poll,   (uv_handle_t *)&worker->sign_poll,
     };
     /* libuv gives each back its default action, which is to end the process. */
     sigset_t all;
@@ -587,6 +587,7 @@ static void close_own_handles(struct worker *worker) {
     (void)signal(SIGTERM, SIG_IGN);
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGUSR1, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
 }
 
 static void stop(struct worker *worker) {

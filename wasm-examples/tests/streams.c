@@ -44,6 +44,19 @@ static int count(size_t total, size_t piece) {
     return 0;
 }
 
+/* So many bytes in small pieces, output and errors in turn. */
+static int alternate(size_t total) {
+    static char room[4096];
+    memset(room, 'x', sizeof(room));
+    for (size_t done = 0; done < total; done += sizeof(room)) {
+        int stream = 1 + (int)(done / sizeof(room) % 2);
+        if (write(stream, room, sizeof(room)) != (ssize_t)sizeof(room)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 static long long now_ms(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -84,6 +97,9 @@ int main(int argc, char **argv) {
     }
     if (strcmp(command, "count") == 0 && argc > 3) {
         return count((size_t)strtoull(argv[2], NULL, 10), (size_t)strtoull(argv[3], NULL, 10));
+    }
+    if (strcmp(command, "alternate") == 0 && argc > 2) {
+        return alternate((size_t)strtoull(argv[2], NULL, 10));
     }
     if (strcmp(command, "lines") == 0 && argc > 3) {
         return lines((int)strtol(argv[2], NULL, 10), (int)strtol(argv[3], NULL, 10));
