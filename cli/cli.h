@@ -97,6 +97,7 @@ int command_perf(struct cli_options *options);
 int command_identify(struct cli_options *options);
 int command_doctor(struct cli_options *options);
 int command_bench(struct cli_options *options);
+int command_explain(struct cli_options *options);
 int command_completion(struct cli_options *options);
 
 #endif

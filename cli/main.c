@@ -58,6 +58,8 @@ const struct command commands[] = {
     {"run", "MODULE [-- ARGS]", 1, -1,
      NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_RECEIPT, command_run,
      "run a module on a worker and check its receipt"},
+    {"explain", "MODULE|MANIFEST [-- ARGS]", 1, -1, NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN,
+     command_explain, "ask the workers whether they would take a job, and why not"},
     {"receipt", "JOB_ID", 1, 1, NETWORK | TAKES_NODE | TAKES_RECEIPT | TAKES_OUTPUT,
      command_receipt, "fetch the receipt and output of an earlier job again, and check them"},
     {"verify", "RECEIPT", 1, 1, TAKES_ALWAYS | TAKES_EXPECT | TAKES_STDIN, command_verify,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "plasmd/admission.h"
+#include "plasmd/queue.h"
 #include "util/ensure.h"
 
 #define PUMP_SIZE_MAX (64 * 1024)
@@ -268,9 +269,32 @@ static void reject_answer(struct session *session, const struct admit_answer *an
     send_rejection(session, &rejected);
 }
 
+/* Says whether the job would be accepted, and why not. */
+static void explain(struct session *session, const struct job_worker_offer *offer) {
+    const struct worker *worker = session->worker;
+    struct admit_answer answer;
+    ask_admission(session, offer, true, &answer);
+    if (answer.verdict == ADMIT_REJECT) {
+        reject_answer(session, &answer);
+        return;
+    }
+    const struct job_estimate estimate = {
+        .queue_position = queue_position_of_new(worker, session),
+        .limits = answer.effective,
+        .module_held = modules_hold(worker->modules, &offer->manifest->module_hash),
+        .price = worker->config->price};
+    if (job_worker_estimate(&session->machine, &estimate) != 0) {
+        drop_stream(session);
+    }
+}
+
 static void take_offer(struct session *session, const struct job_worker_offer *offer, nanos now) {
     struct worker *worker = session->worker;
     daemon_log(LOG_LEVEL_INFO, "Job offer received: job_id=%s", offer->manifest->job_id);
+    if (offer->dry_run) {
+        explain(session, offer);
+        return;
+    }
     if (answer_known(session, offer)) {
         return;
     }

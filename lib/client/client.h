@@ -69,6 +69,17 @@ struct plasm_job {
     int result_error;
 };
 
+#define CLIENT_STRINGS_MAX 1024
+/* Arguments or variables of a request; borrowed from its JSON. */
+struct client_strings {
+    struct bytes items[CLIENT_STRINGS_MAX];
+    size_t count;
+};
+
+/* submit.c: what a request says of a manifest, whose lists are in `args` and `env`. */
+MUST_CHECK int client_request_manifest(const json_t *options, struct client_strings *args,
+                                       struct client_strings *env, struct manifest *ret_manifest);
+
 /* error.c: sets the thread's last error text and returns `error`. */
 int client_fail(int error, const char *format, ...) PRINTF_FORMAT(2, 3);
 

@@ -10,24 +10,18 @@
 #define LIMIT_OUTPUT_BYTES (UINT64_C(1) << 20)
 /* deterministic/1 is always metered. */
 #define LIMIT_FUEL_DETERMINISTIC UINT64_C(10000000000)
-#define STRINGS_MAX              1024
 /* What a worker needs besides a job's wall time to answer. */
 #define ANSWER_SLACK_MS 15000
 
-struct strings {
-    struct bytes items[STRINGS_MAX];
-    size_t count;
-};
-
-static int read_strings(const json_t *options, const char *key, struct strings *strings) {
+static int read_strings(const json_t *options, const char *key, struct client_strings *strings) {
     const json_t *list = json_object_get(options, key);
     strings->count = 0;
     if (list == NULL || json_is_null(list)) {
         return 0;
     }
-    if (!json_is_array(list) || json_array_size(list) > STRINGS_MAX) {
+    if (!json_is_array(list) || json_array_size(list) > CLIENT_STRINGS_MAX) {
         return client_fail(PLASM_INVALID, "%s must be a list of at most %d strings", key,
-                           STRINGS_MAX);
+                           CLIENT_STRINGS_MAX);
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *item = json_array_get(list, i);
@@ -95,6 +89,22 @@ static int read_manifest(const json_t *options, struct manifest *manifest) {
     return error == 0 ? read_limits(options, manifest) : error;
 }
 
+int client_request_manifest(const json_t *options, struct client_strings *args,
+                            struct client_strings *env, struct manifest *ret_manifest) {
+    int error = read_manifest(options, ret_manifest);
+    if (error == 0) {
+        error = read_strings(options, "args", args);
+    }
+    if (error == 0) {
+        error = read_strings(options, "env", env);
+    }
+    ret_manifest->args = args->items;
+    ret_manifest->arg_count = args->count;
+    ret_manifest->env = env->items;
+    ret_manifest->env_count = env->count;
+    return error;
+}
+
 static bool accepted(const void *context) {
     struct core_job_view view;
     core_job_view(context, &view);
@@ -159,9 +169,7 @@ static int choose_node(struct plasm_client *client, const json_t *options,
 }
 
 static int submit(struct plasm_job *job, const json_t *options, struct bytes module,
-                  struct bytes input, struct strings *strings, bool may_wait) {
-    struct strings *args = &strings[0];
-    struct strings *env = &strings[1];
+                  struct bytes input, struct client_strings *strings, bool may_wait) {
     struct plasm_client *client = job->client;
     struct core_submission submission = {.module = module,
                                          .input = input,
@@ -170,13 +178,7 @@ static int submit(struct plasm_job *job, const json_t *options, struct bytes mod
     struct peer_id id = {.size = 0};
     struct multiaddr address = {.size = 0};
     int64_t timeout_ms = client->timeout_ms;
-    int error = read_manifest(options, &submission.manifest);
-    if (error == 0) {
-        error = read_strings(options, "args", args);
-    }
-    if (error == 0) {
-        error = read_strings(options, "env", env);
-    }
+    int error = client_request_manifest(options, &strings[0], &strings[1], &submission.manifest);
     if (error == 0) {
         error = client_option_integer(options, "timeout_ms", &timeout_ms);
     }
@@ -186,10 +188,6 @@ static int submit(struct plasm_job *job, const json_t *options, struct bytes mod
     if (error != 0) {
         return error;
     }
-    submission.manifest.args = args->items;
-    submission.manifest.arg_count = args->count;
-    submission.manifest.env = env->items;
-    submission.manifest.env_count = env->count;
     submission.timeout = (nanos)timeout_ms * NANOS_MILLISECOND;
     job->want_summary = submission.want_summary;
     struct fault fault = {.field = "request", .text = "is not valid"};
@@ -241,7 +239,7 @@ static int begin(struct plasm_client *client, const char *request_json, struct b
         return error;
     }
     struct plasm_job *job = client_job_new(client);
-    struct strings *strings = calloc(2, sizeof(*strings)); /* args and env: large */
+    struct client_strings *strings = calloc(2, sizeof(*strings)); /* args and env: large */
     if (job == NULL || strings == NULL) {
         error = client_fail(PLASM_NO_MEMORY, "out of memory");
         free(job);

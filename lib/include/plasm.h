@@ -118,6 +118,16 @@ PLASM_API int plasm_job_state(const struct plasm_job *job);
 /* Waits until something happens on the client, at most timeout_ms (< 0: for ever). Returns 0,
  * PLASM_CANCELLED after an interrupt. */
 PLASM_API int plasm_client_wait(struct plasm_client *client, int timeout_ms);
+/* Asks every worker that is found, or `node` alone, whether it would accept a job, and why not;
+ * nothing runs. `request_json` as for plasm_submit; instead of the module it may have "manifest", a
+ * manifest as an object. `input_size`: bytes of standard input there would be. *ret_json is
+ * {"nodes": [{"peer_id", "address", "accepted", "price", "queue_position", "module_held", "limits":
+ * {..} it would run under, "code": "limit" and "reason" where it is not accepted, "over":
+ * [{"limit", "asked", "allowed"}] what is lowered, or is the reason}], "accepted": how many would,
+ * "tried"}. PLASM_NOT_FOUND when nobody could be asked (ret_json is given then too). */
+PLASM_API int plasm_explain(struct plasm_client *client, const char *request_json,
+                            const uint8_t *module, size_t module_size, uint64_t input_size,
+                            const char **ret_json);
 /* {"job_id", "node", "module_hash", "manifest_hash", "fetch_secret", "limits": {..}, "clamped",
  * "manifest": {..}}: the limits the job runs under, and whether the worker lowered what was asked.
  * Whoever has node, manifest and fetch_secret can ask for the job's receipt and output

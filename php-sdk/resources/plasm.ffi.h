@@ -41,6 +41,8 @@ int plasm_submit_start(struct plasm_client *client, const char *request_json, co
                        struct plasm_job **ret_job);
 int plasm_job_state(const struct plasm_job *job);
 int plasm_client_wait(struct plasm_client *client, int timeout_ms);
+int plasm_explain(struct plasm_client *client, const char *request_json, const uint8_t *module,
+                  size_t module_size, uint64_t input_size, const char **ret_json);
 const char *plasm_job_info(struct plasm_job *job);
 int plasm_job_read(struct plasm_job *job, int timeout_ms, int *ret_stream, const uint8_t **ret_data,
                    size_t *ret_size);

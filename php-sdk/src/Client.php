@@ -115,22 +115,7 @@ final class Client
      */
     public function submit(string $module, string $input = '', array $options = []): Job
     {
-        self::refuseUnknown('job option', $options, self::SUBMIT_OPTIONS);
-        $request = $options + ['summary' => true, 'remember' => true];
-        $node = $request['node'] ?? null;
-        if ($node instanceof Node) {
-            $request['node'] = $node->peerId;
-        }
-        if (isset($request['env'])) {
-            $request['env'] = self::environment($request['env']);
-        }
-        if (isset($request['limits'])) {
-            self::refuseUnknown('limit', $request['limits'], self::LIMITS);
-            $request['limits'] = (object) $request['limits'];
-        }
-        if (isset($request['args'])) {
-            $request['args'] = array_values($request['args']);
-        }
+        $request = self::request($options) + ['summary' => true, 'remember' => true];
         $handle = $this->driver->submit($request, $module, $input);
         return new Job($handle, $request, $module, $input);
     }
@@ -167,6 +152,48 @@ final class Client
             $options['node'] = $node->peerId;
         }
         return Job::concluded($jobId, $this->driver->receipt(['job_id' => $jobId] + $options));
+    }
+
+    /**
+     * Asks every worker that is found, or one node, whether it would take a job, and why not. Nothing runs.
+     *
+     * @param array<string, mixed> $options as for submit()
+     * @return array{accepted: int, nodes: list<array<string, mixed>>, tried: list<array<string, string>>}
+     *   accepted: how many would. Each node has peer_id, address, accepted; where it is true price,
+     *   queue_position, module_held and the limits the job would run under, else code and reason; and in
+     *   "over" the limits that are asked to be higher than allowed.
+     * @throws PlasmException
+     */
+    public function explain(string $module, string $input = '', array $options = []): array
+    {
+        return $this->driver->explain(self::request($options), $module, $input);
+    }
+
+    /**
+     * What the library takes, from what callers give.
+     *
+     * @param array<string, mixed> $options
+     * @return array<string, mixed>
+     */
+    private static function request(array $options): array
+    {
+        self::refuseUnknown('job option', $options, self::SUBMIT_OPTIONS);
+        $request = $options;
+        $node = $request['node'] ?? null;
+        if ($node instanceof Node) {
+            $request['node'] = $node->peerId;
+        }
+        if (isset($request['env'])) {
+            $request['env'] = self::environment($request['env']);
+        }
+        if (isset($request['limits'])) {
+            self::refuseUnknown('limit', $request['limits'], self::LIMITS);
+            $request['limits'] = (object) $request['limits'];
+        }
+        if (isset($request['args'])) {
+            $request['args'] = array_values($request['args']);
+        }
+        return $request;
     }
 
     /**

@@ -354,7 +354,8 @@ LIMITS = (("fuel", 1), ("memory_bytes", 2), ("wall_ms", 3), ("output_bytes", 4),
           ("stdin_bytes", 6))
 FRAMES = {
     "offer": (1, ((1, "manifest", "bytes"), (2, "want_summary", "number"), (3, "only_fetch", "number"),
-                  (4, "stdin_size", "number"), (5, "module", "bytes"), (6, "fetch_secret", "bytes"))),
+                  (4, "stdin_size", "number"), (5, "module", "bytes"), (6, "fetch_secret", "bytes"),
+                  (7, "dry_run", "number"))),
     "module": (2, ((1, "data", "bytes"),)),
     "stdin": (3, ((1, "data", "bytes"),)),
     "cancel": (4, ()),
@@ -368,6 +369,8 @@ FRAMES = {
                       (3, "elapsed_ms", "number"))),
     "finished": (13, ((1, "receipt", "bytes"), (2, "signature", "bytes"), (3, "public_key", "bytes"),
                       (4, "summary_signature", "bytes"), (5, "message", "bytes"))),
+    "estimate": (14, ((1, "queue_position", "number"), (2, "limits", "limits"),
+                      (3, "module_held", "number"), (4, "price", "number"))),
 }
 
 

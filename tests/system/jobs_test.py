@@ -159,6 +159,43 @@ class Jobs(unittest.TestCase):
         self.assertEqual(process.returncode, RUN_FAILED)
         self.assertEqual(self.runner.receipt()["status"], "cancelled")
 
+    def explain(self, *arguments):
+        code, out, error = plasm(BUILD, "explain", *arguments, "--node", self.worker.address, "--json")
+        answer = json.loads(out)
+        self.assertEqual(code, 0 if answer["accepted"] else 1, error)
+        self.assertEqual(len(answer["nodes"]), 1)
+        return answer["nodes"][0]
+
+    def test_explain_says_why_and_why_not(self):
+        module = os.path.join(self.directory.name, "new.wasm")
+        with open(HELLO, "rb") as file:
+            hello = file.read()
+        with open(module, "wb") as file:
+            file.write(hello + b"\x00\x15\x04note" + os.urandom(16))
+        node = self.explain(module)
+        self.assertEqual((node["accepted"], node["module_held"], node["over"], node["queue_position"]),
+                         (True, False, [], 0))
+        self.assertEqual(node["peer_id"], self.worker.peer_id)
+        self.assertEqual(self.runner.run(module)[0], 0)
+        node = self.explain(module, "--memory", "4G")
+        self.assertEqual((node["accepted"], node["module_held"]), (True, True))
+        self.assertEqual(node["limits"]["memory_bytes"], 128 << 20)
+        self.assertEqual(node["over"], [{"limit": "memory_bytes", "asked": 4 << 30,
+                                         "allowed": 128 << 20}])
+        node = self.explain(module, "--memory", "4G", "--timeout", "100", "--arch", "vax", "--profile",
+                            "deterministic/1")
+        self.assertEqual((node["accepted"], node["code"]), (False, "unsupported"))
+        self.assertEqual([over["limit"] for over in node["over"]], ["memory_bytes", "wall_ms"])
+        for word in ("vax", "memory_bytes", "wall_ms", "100000 asked", "30000 allowed"):
+            self.assertIn(word, node["reason"])
+        # The manifest of a job, from its receipt: the question again, though its time is over.
+        node = self.explain(self.runner.receipt_path)
+        self.assertEqual((node["accepted"], node["module_held"]), (True, True))
+        # Nothing of it all was a job.
+        code, _, error = plasm(BUILD, "explain", module, "--node", "/ip4/127.0.0.1/udp/1/quic-v1",
+                               "--client-json", '{"timeout_ms": 300}')
+        self.assertEqual(code, 1, error)
+
     def test_many_in_flight(self):
         code, out, error = plasm(BUILD, "bench", HELLO, "--node", self.worker.address, "--count",
                                  "1000", "--concurrency", "64", "--json")

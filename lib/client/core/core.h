@@ -82,6 +82,7 @@ enum core_job_state {
     CORE_JOB_FINISHED, /* `verdict` says whether the receipt holds */
     CORE_JOB_REJECTED,
     CORE_JOB_FAILED,
+    CORE_JOB_ESTIMATED, /* a dry run that would be accepted */
 };
 
 struct core_submission {
@@ -94,7 +95,10 @@ struct core_submission {
     struct bytes module;      /* copied */
     struct bytes input;       /* copied */
     bool want_summary;
-    bool fetch_only; /* ask again for a job that is known: module and input are not sent */
+    bool dry_run; /* only ask whether it would be accepted: the manifest has all but what every
+                     offer has of its own; module and input are not looked at */
+    uint64_t stdin_size; /* of a dry run */
+    bool fetch_only;     /* ask again for a job that is known: module and input are not sent */
     struct bytes fetch_secret; /* with it */
     nanos timeout;             /* until it is accepted */
 };
@@ -133,6 +137,11 @@ struct core_job_view {
     int error;
     const char *text;
     uint64_t retry_after_ms;
+    enum job_rejection code;
+    bool has_worker_limits; /* REJECTED: what the worker allows */
+    struct worker_limits worker_limits;
+    struct job_estimate estimate; /* ESTIMATED */
+    const struct manifest *manifest;
     struct core_job_times times;
 };
 

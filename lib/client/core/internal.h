@@ -64,6 +64,8 @@ struct core_job {
     struct block *input;
     bool want_summary;
     bool fetch_only;
+    bool dry_run;
+    uint64_t stdin_size;
     bool module_known;
     struct peer_id target; /* size 0: any identity, or any worker */
     size_t address_count;
@@ -102,6 +104,10 @@ struct core_job {
     int error;
     char text[CORE_TEXT_SIZE];
     uint64_t retry_after_ms;
+    enum job_rejection code;
+    bool has_worker_limits;
+    struct worker_limits worker_limits;
+    struct job_estimate estimate;
     struct core_job_times times;
 };
 

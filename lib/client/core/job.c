@@ -129,6 +129,9 @@ static void take_rejected(struct core_job *job, const struct job_rejected *rejec
     fail(job, PLASM_REFUSED, text, now);
     job->state = CORE_JOB_REJECTED;
     job->retry_after_ms = rejected->retry_after_ms;
+    job->code = rejected->code;
+    job->has_worker_limits = rejected->has_limits;
+    job->worker_limits = rejected->limits;
 }
 
 /* The worker holds the module from now on: it need not travel with the next offer. */
@@ -168,6 +171,10 @@ static void take_events(struct core_job *job, nanos now) {
         case JOB_CLIENT_REJECTED:
             take_rejected(job, &event.rejected, now);
             break;
+        case JOB_CLIENT_ESTIMATE:
+            job->estimate = event.estimate;
+            job->state = CORE_JOB_ESTIMATED;
+            break;
         case JOB_CLIENT_FAILED:
             fail(job, event.failed.error, event.failed.text, now);
             break;
@@ -199,8 +206,12 @@ static void offer(struct core_job *job, struct peer_connection *connection, nano
                                   .worker = job->target,
                                   .module_known = module_is_known(job),
                                   .want_summary = job->want_summary,
-                                  .only_fetch = job->fetch_only};
-    if (job->fetch_only) {
+                                  .only_fetch = job->fetch_only || job->dry_run,
+                                  .dry_run = job->dry_run,
+                                  .stdin_size = job->stdin_size};
+    if (job->dry_run) {
+        request.module_known = true;
+    } else if (job->fetch_only) {
         request.fetch_secret = BYTES_ARRAY(job->fetch_secret);
     } else {
         request.module = block_bytes(job->module);
@@ -425,9 +436,11 @@ static int make_manifest(struct core_job *job, const struct core_submission *sub
         random_fill(random, (struct span){job->fetch_secret, FETCH_SECRET_SIZE});
         job->manifest.fetchable = true;
         job->manifest.fetch_hash = sha256(BYTES_ARRAY(job->fetch_secret));
-        job->manifest.module_hash = sha256(submission->module);
-        job->manifest.module_size = submission->module.size;
-        job->manifest.stdin_hash = sha256(submission->input);
+        if (!submission->dry_run) {
+            job->manifest.module_hash = sha256(submission->module);
+            job->manifest.module_size = submission->module.size;
+            job->manifest.stdin_hash = sha256(submission->input);
+        }
         job->manifest.expires_s = unix_ms / 1000 + OFFER_LIFE_S;
     }
     int error = manifest_encode(&job->manifest, &job->manifest_json, fault);
@@ -469,6 +482,8 @@ int core_submit(struct core *core, const struct core_submission *submission, nan
     job->deadline = nanos_add(now, submission->timeout);
     job->want_summary = submission->want_summary;
     job->fetch_only = submission->fetch_only;
+    job->dry_run = submission->dry_run;
+    job->stdin_size = submission->stdin_size;
     buffer_init(&job->manifest_json, core->memory, MANIFEST_SIZE_MAX);
     buffer_init(&job->receipt_json, core->memory, RECEIPT_SIZE_MAX);
     buffer_init(&job->message, core->memory, JOB_TEXT_SIZE_MAX);
@@ -570,6 +585,11 @@ void core_job_view(const struct core_job *job, struct core_job_view *ret_view) {
         .error = job->error,
         .text = job->text,
         .retry_after_ms = job->retry_after_ms,
+        .code = job->code,
+        .has_worker_limits = job->has_worker_limits,
+        .worker_limits = job->worker_limits,
+        .estimate = job->estimate,
+        .manifest = &job->manifest,
         .times = job->times,
     };
 }

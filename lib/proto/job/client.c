@@ -25,6 +25,9 @@ static int client_check(const struct job_request *request) {
         return PLASM_INVALID;
     }
     bool given = request->module.size == manifest->module_size;
+    if (request->dry_run && !request->only_fetch) {
+        return PLASM_INVALID;
+    }
     bool left_out = request->module.size == 0 && (request->module_known || request->only_fetch);
     if (!given && !left_out) {
         return PLASM_INVALID;
@@ -58,16 +61,19 @@ int job_client_init(struct job_client *client, const struct job_request *request
     bool attach = !request->module_known && !request->only_fetch &&
                   request->module.size <= JOB_MODULE_INLINE_MAX;
     client->module_settled = attach || request->only_fetch || request->manifest->module_size == 0;
-    const struct job_frame offer = {
-        .type = JOB_FRAME_OFFER,
-        .offer = {
-            .manifest = request->manifest_json,
-            .want_summary = request->want_summary,
-            .only_fetch = request->only_fetch,
-            .stdin_size = request->only_fetch ? 0 : request->stdin_bytes.size,
-            .module = attach ? request->module : bytes_of(NULL, 0),
-            .fetch_secret = request->fetch_secret,
-        }};
+    const struct job_frame offer = {.type = JOB_FRAME_OFFER,
+                                    .offer = {
+                                        .manifest = request->manifest_json,
+                                        .want_summary = request->want_summary,
+                                        .only_fetch = request->only_fetch,
+                                        .dry_run = request->dry_run,
+                                        .stdin_size = request->dry_run ? request->stdin_size
+                                                      : request->only_fetch
+                                                          ? 0
+                                                          : request->stdin_bytes.size,
+                                        .module = attach ? request->module : bytes_of(NULL, 0),
+                                        .fetch_secret = request->fetch_secret,
+                                    }};
     return job_frame_encode(&offer, &client->out);
 }
 
@@ -224,8 +230,9 @@ static bool client_limits_right(const struct manifest *manifest, const struct jo
 
 static bool client_on_accepted(struct job_client *client, struct job_accepted *accepted,
                                struct job_client_event *event) {
-    if (client->state != JOB_CLIENT_STATE_OFFERED) {
-        client_fail(client, PLASM_MALFORMED, "accepted twice");
+    if (client->state != JOB_CLIENT_STATE_OFFERED || client->request.dry_run) {
+        client_fail(client, PLASM_MALFORMED,
+                    client->request.dry_run ? "accepted what was only asked" : "accepted twice");
         return false;
     }
     if (accepted->without_output && !accepted->resumed) {
@@ -323,6 +330,25 @@ static bool client_on_rejected(struct job_client *client, const struct job_rejec
     return true;
 }
 
+static bool client_on_estimate(struct job_client *client, struct job_estimate *estimate,
+                               struct job_client_event *event) {
+    const struct manifest *manifest = client->request.manifest;
+    if (!client->request.dry_run) {
+        client_fail(client, PLASM_MALFORMED, "an estimate nobody asked for");
+        return false;
+    }
+    if (estimate->clamped && !client_limits_right(manifest, &estimate->limits)) {
+        client_fail(client, PLASM_MALFORMED, "an estimate with limits over those of the manifest");
+        return false;
+    }
+    if (!estimate->clamped) {
+        estimate->limits = manifest->limits;
+    }
+    client_end(client);
+    *event = (struct job_client_event){.type = JOB_CLIENT_ESTIMATE, .estimate = *estimate};
+    return true;
+}
+
 static struct sha256_digest client_digest(const struct hash *hash) {
     return hash != NULL ? hash_digest(hash) : sha256(bytes_of(NULL, 0));
 }
@@ -392,6 +418,8 @@ static bool client_on_frame(struct job_client *client, struct job_frame *frame,
         return client_on_progress(client, &frame->progress, event);
     case JOB_FRAME_FINISHED:
         return client_on_finished(client, &frame->finished, event);
+    case JOB_FRAME_ESTIMATE:
+        return client_on_estimate(client, &frame->estimate, event);
     default:
         client_fail(client, PLASM_MALFORMED, "a frame only clients send");
         return false;

@@ -25,7 +25,9 @@ struct job_request {
     struct bytes fetch_secret; /* to ask again as another peer; else empty */
     bool module_known;         /* the worker is believed to hold it: do not attach it */
     bool want_summary;
-    bool only_fetch; /* do not run; no module and no stdin are sent */
+    bool only_fetch;     /* do not run; no module and no stdin are sent */
+    bool dry_run;        /* with only_fetch: only ask whether it would be taken */
+    uint64_t stdin_size; /* of a dry run: what would be sent */
     /* FIN with the first write where nothing more can be asked for (module attached or known):
      * a packet less, but then a cancel is a reset and brings no receipt on this stream, and a
      * worker that lacks the module says JOB_REJECTED_MODULE_MISSING. */
@@ -39,6 +41,7 @@ enum job_client_event_type {
     JOB_CLIENT_PROGRESS,    /* `progress` */
     JOB_CLIENT_FINISHED,    /* `finished`: over; it holds or not */
     JOB_CLIENT_REJECTED,    /* `rejected`: over */
+    JOB_CLIENT_ESTIMATE,    /* `estimate`: over; the limits are filled, clamped or not */
     JOB_CLIENT_FAILED,      /* `failed`: over; the stream or the worker misbehaved */
 };
 
@@ -72,6 +75,7 @@ struct job_client_event {
         struct job_progress progress;
         struct job_client_finished finished;
         struct job_rejected rejected;
+        struct job_estimate estimate;
         struct job_client_failed failed;
     };
 };

@@ -13,7 +13,7 @@ static void run_events(struct run *run) {
     while (job_client_next_event(&run->client, &event)) {
         ENSURE(run->endings == 0);
         run->endings += event.type == JOB_CLIENT_FINISHED || event.type == JOB_CLIENT_REJECTED ||
-                        event.type == JOB_CLIENT_FAILED;
+                        event.type == JOB_CLIENT_ESTIMATE || event.type == JOB_CLIENT_FAILED;
         if (event.type == JOB_CLIENT_FINISHED) {
             ENSURE(event.finished.verdict != VERDICT_UNPINNED);
             ENSURE(event.finished.verdict == VERDICT_VERIFIED ||
@@ -27,7 +27,7 @@ static void run_events(struct run *run) {
 }
 
 /* Bits: 0 the module is large, 1 it is believed to be known, 2 only fetched, 3 finish early,
- * 4 summary, 5 cancel after the first piece. */
+ * 4 summary, 5 cancel after the first piece, 6 a dry run. */
 static void run_input(struct testing_question *question, uint8_t options, size_t piece,
                       struct bytes input) {
     struct run run = {0};
@@ -35,6 +35,7 @@ static void run_input(struct testing_question *question, uint8_t options, size_t
     memory_init(&memory, 4 * JOB_FRAME_SIZE_MAX);
     question->request.module_known = (options & 2) != 0;
     question->request.only_fetch = (options & 4) != 0;
+    question->request.dry_run = (options & 68) == 68;
     question->request.finish_early = (options & 8) != 0;
     question->request.want_summary = (options & 16) != 0;
     ENSURE(job_client_init(&run.client, &question->request, &memory) == 0);

@@ -110,6 +110,8 @@ static void request_of(const struct job_frame *offer, struct bytes module, struc
         .stdin_bytes = input,
         .want_summary = offer->offer.want_summary,
         .only_fetch = offer->offer.only_fetch,
+        .dry_run = offer->offer.dry_run,
+        .stdin_size = offer->offer.stdin_size,
         .fetch_secret = offer->offer.fetch_secret.size > 0 ? secret : bytes_of(NULL, 0),
     };
     testing_key(&key, &told->request.worker);
@@ -120,6 +122,15 @@ static void check_event(const struct job_client_event *event, struct told *told)
     case JOB_CLIENT_FINISHED:
         assert_int_equal(event->finished.verdict, VERDICT_VERIFIED);
         assert_int_equal(event->finished.has_summary, told->request.want_summary);
+        told->over = true;
+        break;
+    case JOB_CLIENT_ESTIMATE:
+        assert_true(told->request.dry_run);
+        assert_int_equal(event->estimate.queue_position, 2);
+        assert_int_equal(event->estimate.price, 5);
+        assert_true(event->estimate.module_held);
+        assert_memory_equal(&event->estimate.limits, &told->manifest.limits,
+                            sizeof(struct job_limits));
         told->over = true;
         break;
     case JOB_CLIENT_REJECTED:

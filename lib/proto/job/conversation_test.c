@@ -216,6 +216,10 @@ static void client_on_event(struct pair *pair, const struct job_client_event *ev
         note(pair, job_rejection_name(event->rejected.code));
         pair->over = true;
         break;
+    case JOB_CLIENT_ESTIMATE:
+        note(pair, "c:estimate");
+        pair->over = true;
+        break;
     case JOB_CLIENT_FAILED:
         note(pair, "c:failed");
         note(pair, plasm_error_name(event->failed.error));

@@ -85,12 +85,13 @@ static const struct message job_limits_message = {
               COUNT(3, struct job_limits, wall_ms), COUNT(4, struct job_limits, output_bytes)}};
 
 static const struct message offer_message = {
-    .count = 6,
+    .count = 7,
     .rules = {BYTES(1, struct job_offer, manifest, 1, MANIFEST_SIZE_MAX),
               BOOL(2, struct job_offer, want_summary), BOOL(3, struct job_offer, only_fetch),
               COUNT(4, struct job_offer, stdin_size),
               BYTES(5, struct job_offer, module, 0, JOB_MODULE_INLINE_MAX),
-              OPTIONAL_BYTES(6, struct job_offer, fetch_secret, FETCH_SECRET_SIZE)}};
+              OPTIONAL_BYTES(6, struct job_offer, fetch_secret, FETCH_SECRET_SIZE),
+              BOOL(7, struct job_offer, dry_run)}};
 
 /* The body is the `chunk` of struct job_frame itself. */
 static const struct message chunk_message = {.count = 1,
@@ -139,6 +140,12 @@ static const struct message finished_message = {
         /* The inclusion proof: nobody may skip what it would have to check. */
         {.number = 6, .kind = RULE_RESERVED}}};
 
+static const struct message estimate_message = {
+    .count = 4,
+    .rules = {COUNT(1, struct job_estimate, queue_position),
+              MESSAGE(2, struct job_estimate, limits, clamped, &job_limits_message),
+              BOOL(3, struct job_estimate, module_held), COUNT(4, struct job_estimate, price)}};
+
 static const struct message *job_frame_message(uint32_t type) {
     switch (type) {
     case JOB_FRAME_OFFER:
@@ -159,6 +166,8 @@ static const struct message *job_frame_message(uint32_t type) {
         return &progress_message;
     case JOB_FRAME_FINISHED:
         return &finished_message;
+    case JOB_FRAME_ESTIMATE:
+        return &estimate_message;
     default:
         return NULL;
     }

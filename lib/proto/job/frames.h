@@ -31,6 +31,7 @@ enum job_frame_type {
     JOB_FRAME_OUTPUT = 11,
     JOB_FRAME_PROGRESS = 12,
     JOB_FRAME_FINISHED = 13,
+    JOB_FRAME_ESTIMATE = 14,
 };
 
 /* Why a worker says no. What the client can do about it: */
@@ -73,6 +74,8 @@ struct job_offer {
     uint64_t stdin_size;       /* all of it follows in stdin frames */
     struct bytes module;       /* the whole module, or empty */
     struct bytes fetch_secret; /* FETCH_SECRET_SIZE bytes, or empty */
+    bool
+        dry_run; /* only say whether it would be taken; with only_fetch, which older workers obey */
 };
 
 struct job_accepted {
@@ -104,6 +107,15 @@ struct job_progress {
     uint64_t elapsed_ms; /* since it was accepted */
 };
 
+/* The answer to a dry run that would be accepted. */
+struct job_estimate {
+    uint64_t queue_position;
+    bool clamped;             /* `limits` differ from what was asked */
+    struct job_limits limits; /* what it would run under, when clamped */
+    bool module_held;
+    uint64_t price; /* as in the capability record */
+};
+
 struct job_finished {
     struct bytes receipt;           /* canonical JSON */
     struct bytes signature;         /* ED25519_SIGNATURE_SIZE bytes */
@@ -123,6 +135,7 @@ struct job_frame {
         struct job_output output;
         struct job_progress progress;
         struct job_finished finished;
+        struct job_estimate estimate;
     };
 };
 

@@ -18,7 +18,8 @@ static enum job_frame_type type_of(const char *name) {
                  {"stdin", JOB_FRAME_STDIN},       {"cancel", JOB_FRAME_CANCEL},
                  {"accepted", JOB_FRAME_ACCEPTED}, {"rejected", JOB_FRAME_REJECTED},
                  {"output", JOB_FRAME_OUTPUT},     {"need_module", JOB_FRAME_NEED_MODULE},
-                 {"progress", JOB_FRAME_PROGRESS}, {"finished", JOB_FRAME_FINISHED}};
+                 {"progress", JOB_FRAME_PROGRESS}, {"finished", JOB_FRAME_FINISHED},
+                 {"estimate", JOB_FRAME_ESTIMATE}};
     for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
         if (strcmp(types[i].name, name) == 0) {
             return types[i].type;
@@ -60,6 +61,7 @@ static void check_client_fields(const json_t *fields, const struct job_frame *fr
         check_number(fields, "stdin_size", frame->offer.stdin_size);
         check_number(fields, "want_summary", frame->offer.want_summary);
         check_number(fields, "only_fetch", frame->offer.only_fetch);
+        check_number(fields, "dry_run", frame->offer.dry_run);
     } else if (frame->type == JOB_FRAME_MODULE || frame->type == JOB_FRAME_STDIN) {
         check_bytes(fields, "data", frame->chunk);
     }
@@ -93,6 +95,12 @@ static void check_worker_fields(const json_t *fields, const struct job_frame *fr
         check_number(fields, "state", frame->progress.state);
         check_number(fields, "queue_position", frame->progress.queue_position);
         check_number(fields, "elapsed_ms", frame->progress.elapsed_ms);
+        break;
+    case JOB_FRAME_ESTIMATE:
+        check_number(fields, "queue_position", frame->estimate.queue_position);
+        check_limits(fields, frame->estimate.clamped, &frame->estimate.limits);
+        check_number(fields, "module_held", frame->estimate.module_held);
+        check_number(fields, "price", frame->estimate.price);
         break;
     case JOB_FRAME_FINISHED:
         check_bytes(fields, "receipt", frame->finished.receipt);
@@ -136,7 +144,7 @@ static void vectors(void **state) {
     json_t *all = TESTING_VECTORS("frames.json");
     json_t *list;
     assert_int_equal(json_get_list(all, "valid", &list), 0);
-    assert_int_equal(json_array_size(list), 18);
+    assert_int_equal(json_array_size(list), 21);
     for (size_t i = 0; i < json_array_size(list); i++) {
         check_valid(json_array_get(list, i));
     }

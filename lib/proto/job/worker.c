@@ -194,7 +194,7 @@ static bool worker_clamped(const struct job_worker *worker, const struct job_lim
 
 int job_worker_resume(struct job_worker *worker, const struct job_limits *effective,
                       uint64_t queue_position, bool with_output) {
-    if (worker->state != JOB_WORKER_STATE_OFFERED) {
+    if (worker->state != JOB_WORKER_STATE_OFFERED || worker->dry_run) {
         return PLASM_STATE;
     }
     struct job_accepted accepted = {
@@ -210,6 +210,18 @@ int job_worker_resume(struct job_worker *worker, const struct job_limits *effect
     } else {
         worker_refuse(worker, JOB_REJECTED_BUSY, "memory", "is out");
     }
+    return error;
+}
+
+int job_worker_estimate(struct job_worker *worker, const struct job_estimate *estimate) {
+    if (worker->state != JOB_WORKER_STATE_OFFERED || !worker->dry_run) {
+        return PLASM_STATE;
+    }
+    struct job_frame frame = {.type = JOB_FRAME_ESTIMATE, .estimate = *estimate};
+    frame.estimate.clamped = worker_clamped(worker, &estimate->limits);
+    int error = worker_send(worker, &frame);
+    worker->stop_reading = true;
+    worker_over(worker);
     return error;
 }
 
@@ -372,6 +384,10 @@ static bool worker_on_offer(struct job_worker *worker, const struct job_offer *o
         return false;
     }
     struct manifest *manifest = &worker->manifest;
+    if (offer->dry_run && !offer->only_fetch) {
+        worker_refuse(worker, JOB_REJECTED_MALFORMED, "dry_run", "is without only_fetch");
+        return false;
+    }
     if (offer->module.size > 0 && offer->module.size != manifest->module_size) {
         worker_refuse(worker, JOB_REJECTED_MALFORMED, "module_size", "is not the module's");
         return false;
@@ -384,6 +400,7 @@ static bool worker_on_offer(struct job_worker *worker, const struct job_offer *o
     worker->manifest_hash = sha256(offer->manifest);
     worker->want_summary = offer->want_summary;
     worker->only_fetch = offer->only_fetch;
+    worker->dry_run = offer->dry_run;
     worker->attached = offer->module;
     job_input_init(&worker->module, manifest->module_size, &manifest->module_hash);
     job_input_init(&worker->stdin_input, offer->stdin_size, &manifest->stdin_hash);
@@ -397,6 +414,7 @@ static bool worker_on_offer(struct job_worker *worker, const struct job_offer *o
                   .module_attached = offer->module.size > 0 || manifest->module_size == 0,
                   .want_summary = offer->want_summary,
                   .only_fetch = offer->only_fetch,
+                  .dry_run = offer->dry_run,
                   .fetch_proved = proved}};
     return true;
 }

@@ -4,7 +4,7 @@
  * The order of a job, as the daemon sees it:
  *   JOB_WORKER_OFFER       decide at once, before the next event: job_worker_have_module or
  *                          job_worker_need_module; or job_worker_resume for a job that is known; or
- *                          job_worker_reject
+ *                          job_worker_reject; or, for a dry run, job_worker_estimate
  *   JOB_WORKER_MODULE_DATA ..., JOB_WORKER_MODULE_COMPLETE     only after need_module
  *   JOB_WORKER_STDIN_DATA ..., JOB_WORKER_STDIN_COMPLETE       always, also for no stdin
  *   JOB_WORKER_READY       all input is here and right: job_worker_accept or job_worker_reject,
@@ -57,6 +57,7 @@ struct job_worker_offer {
     bool module_attached; /* need_module will cost no round trip */
     bool want_summary;
     bool only_fetch;
+    bool dry_run;      /* with only_fetch: nothing but the answer is wanted */
     bool fetch_proved; /* the fetch secret came and is the manifest's */
 };
 
@@ -99,6 +100,7 @@ struct job_worker {
     struct sha256_digest manifest_hash;
     bool want_summary;
     bool only_fetch;
+    bool dry_run;
     bool resumed;
     bool output_missing; /* resumed, and none is sent */
 
@@ -148,6 +150,9 @@ MUST_CHECK int job_worker_need_module(struct job_worker *worker, nanos now);
  * the limits it runs under; NULL: those of the manifest. PLASM_STATE, PLASM_NO_MEMORY as above. */
 MUST_CHECK int job_worker_resume(struct job_worker *worker, const struct job_limits *effective,
                                  uint64_t queue_position, bool with_output);
+/* The answer to a dry run, and the end of the stream: `limits` are what it would run under,
+ * `clamped` is found here. PLASM_STATE (no dry run), PLASM_NO_MEMORY. */
+MUST_CHECK int job_worker_estimate(struct job_worker *worker, const struct job_estimate *estimate);
 /* At any time before `accepted`. Texts are copied. `rejected` may leave out everything but the
  * code. The stream is over then, also when PLASM_NO_MEMORY says that it ends without a word.
  * PLASM_STATE, PLASM_INVALID (too long a text). */

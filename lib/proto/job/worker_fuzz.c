@@ -20,7 +20,12 @@ static void run_decide(struct run *run, const struct job_worker_offer *offer) {
     ENSURE(!run->offered && offer->manifest->module_size <= JSON_INTEGER_MAX);
     run->offered = true;
     int error;
-    if ((run->options & 2) != 0) {
+    if (offer->dry_run) {
+        const struct job_estimate estimate = {.limits = offer->manifest->limits};
+        ENSURE(job_worker_resume(&run->worker, NULL, 0, true) == PLASM_STATE);
+        error = job_worker_estimate(&run->worker, &estimate);
+        ENSURE(error == 0);
+    } else if ((run->options & 2) != 0) {
         error = job_worker_resume(&run->worker, NULL, 0, true);
         ENSURE(error == 0);
     } else if (offer->only_fetch) {

@@ -47,6 +47,9 @@ static void react(const struct job_worker_event *event, struct bytes answer) {
             assert_int_equal(job_worker_accept(&worker, &worker.manifest.limits,
                                                frame.accepted.queue_position, 0),
                              0);
+        } else if (frame.type == JOB_FRAME_ESTIMATE) {
+            frame.estimate.limits = worker.manifest.limits;
+            assert_int_equal(job_worker_estimate(&worker, &frame.estimate), 0);
         } else if (frame.type == JOB_FRAME_REJECTED) {
             assert_int_equal(job_worker_reject(&worker, &frame.rejected), 0);
         } else if (frame.type == JOB_FRAME_OUTPUT) {
@@ -105,7 +108,7 @@ static void vectors(void **state) {
     json_t *all = TESTING_VECTORS("conversations.json");
     json_t *list;
     assert_int_equal(json_get_list(all, "conversations", &list), 0);
-    assert_int_equal(json_array_size(list), 6);
+    assert_int_equal(json_array_size(list), 7);
     for (size_t i = 0; i < json_array_size(list); i++) {
         static const size_t pieces[] = {SIZE_MAX / 2, 1, 2, 3, 5, 17, 100, 1000, 65536};
         for (size_t j = 0; j < ARRAY_SIZE(pieces); j++) {

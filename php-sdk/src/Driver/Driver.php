@@ -30,6 +30,15 @@ interface Driver
     public function submit(array $request, string $module, string $input): JobHandle;
 
     /**
+     * Asks who would take the job.
+     *
+     * @param array<string, mixed> $request plasm_explain's
+     * @return array<string, mixed> its answer; without nodes when nobody was found
+     * @throws PlasmException
+     */
+    public function explain(array $request, string $module, string $input): array;
+
+    /**
      * Asks again for a job that was accepted before.
      *
      * @param array<string, mixed> $request plasm_receipt's

@@ -112,6 +112,24 @@ final class FfiDriver implements Driver
         return $handle;
     }
 
+    public function explain(array $request, string $module, string $input): array
+    {
+        $client = $this->client();
+        $json = $this->library->new('const char *');
+        $error = $this->library->plasm_explain(
+            $client,
+            Json::encodeObject($request),
+            $this->bytes($module),
+            strlen($module),
+            strlen($input),
+            FFI::addr($json)
+        );
+        if ($error !== 0 && ($error !== $this->library->PLASM_NOT_FOUND || FFI::isNull($json))) {
+            throw $this->failure($error);
+        }
+        return Json::decodeObject(FFI::string($json), 'plasm_explain');
+    }
+
     public function receipt(array $request): array
     {
         $client = $this->client();

@@ -62,6 +62,17 @@ final class ProcessDriver implements Driver
         return new ProcessJob($process, $info);
     }
 
+    public function explain(array $request, string $module, string $input): array
+    {
+        $timeoutMs = $request['timeout_ms'] ?? $this->settings['timeout_ms'] ?? self::TIMEOUT_DEFAULT_MS;
+        $moduleFile = self::file($module);
+        $arguments = $this->arguments('explain', $request);
+        array_push($arguments, '--stdin', '-', stream_get_meta_data($moduleFile)['uri']);
+        $process = new EventProcess($arguments, $input === '' ? null : self::file($input));
+        $process->setDeadline($timeoutMs + self::DISCOVER_TIMEOUT_DEFAULT_MS + self::GRACE_MS);
+        return $process->expect('explanation');
+    }
+
     public function receipt(array $request): array
     {
         $timeoutMs = $request['timeout_ms'] ?? $this->settings['timeout_ms'] ?? self::TIMEOUT_DEFAULT_MS;

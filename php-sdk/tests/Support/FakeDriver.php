@@ -46,6 +46,12 @@ final class FakeDriver implements Driver
         return ($this->accept)($request, $module, $input);
     }
 
+    public function explain(array $request, string $module, string $input): array
+    {
+        $this->requests[] = json_decode(json_encode($request), true);
+        return ['nodes' => [], 'accepted' => 0, 'tried' => []];
+    }
+
     public function receipt(array $request): array
     {
         $this->requests[] = $request;
