@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "identity/vectors_testing.h"
 #include "proto/kad/distance.h"
 #include "proto/kad/kad_testing.h"
 
@@ -73,7 +74,8 @@ static void the_namespace_decides(void **state) {
     assert_int_equal(put(&fixture, "/seq/a", "v1", 0), 0);
     assert_int_equal(put(&fixture, "/seq/a", "x9", 0), PLASM_UNTRUSTED);
     assert_value(&fixture, "/seq/a", "v1", 0);
-    const char *strange[] = {"/other/a", "seq/a", "/seq", "/", "", "/pk", "//a", "/seqa/b"};
+    const char *strange[] = {"/other/a", "/ipns/a", "seq/a", "/seq",   "/",
+                             "",         "/pk",     "//a",   "/seqa/b"};
     for (size_t i = 0; i < ARRAY_SIZE(strange); i++) {
         assert_int_equal(put(&fixture, strange[i], "v1", 0), PLASM_UNSUPPORTED);
     }
@@ -147,6 +149,31 @@ static void public_keys_are_known_by_their_peer(void **state) {
         records_put(&fixture.records, BYTES_LITERAL("/pk/nobody"), writer_bytes(&value), 0),
         PLASM_MALFORMED);
     teardown(&fixture);
+}
+
+/* Keys of all kinds, as go-libp2p keeps them: we take what it takes. */
+static void public_keys_are_taken_as_go_takes_them(void **state) {
+    (void)state;
+    struct vectors vectors;
+    assert_true(vectors_open(&vectors, PLASM_SOURCE_DIR "/vectors/pk.txt"));
+    size_t valid = 0;
+    size_t refused = 0;
+    while (vectors_next(&vectors)) {
+        assert_int_equal(vectors.word_count, 4);
+        struct bytes key = vectors_hex(vectors.words[2]);
+        struct bytes value = vectors_hex(vectors.words[3]);
+        struct fixture fixture;
+        setup_with(&fixture, NULL);
+        bool is_valid = strcmp(vectors.words[1], "valid") == 0;
+        assert_int_equal(records_put(&fixture.records, key, value, 0) == 0, is_valid);
+        valid += is_valid;
+        refused += !is_valid;
+        teardown(&fixture);
+        vectors_free(value);
+        vectors_free(key);
+    }
+    assert_int_equal(valid, 4);
+    assert_int_equal(refused, 11);
 }
 
 static void near_keys_push_out_far_ones(void **state) {
@@ -228,6 +255,7 @@ int main(void) {
         cmocka_unit_test(better_replaces_worse),
         cmocka_unit_test(values_expire_unless_renewed),
         cmocka_unit_test(public_keys_are_known_by_their_peer),
+        cmocka_unit_test(public_keys_are_taken_as_go_takes_them),
         cmocka_unit_test(near_keys_push_out_far_ones),
         cmocka_unit_test(the_invalid_gives_way),
         cmocka_unit_test(every_allocation_may_fail),
