@@ -14,9 +14,6 @@ union block_head {
 /* ngtcp2 wants to acknowledge after an eighth of a round trip, on a short path before an answer can
  * be there that would carry it. Its timers ring that much later, for one packet instead of two. */
 #define TIMER_SLACK NANOS_MILLISECOND
-/* So many packets are acknowledged without waiting for the timer: a request and its answer are few.
- */
-#define ACK_PACKETS 4
 
 static bool within_budget(struct quic_conn *conn, size_t more) {
     const struct quic_endpoint *endpoint = conn->endpoint;
@@ -149,7 +146,6 @@ static void fill_settings(struct quic_endpoint *endpoint, const struct conn_opti
     settings->initial_ts = endpoint->now;
     settings->initial_rtt = options->initial_rtt > 0 ? options->initial_rtt : config->initial_rtt;
     settings->handshake_timeout = config->handshake_timeout;
-    settings->ack_thresh = ACK_PACKETS;
     settings->max_window = config->limits.connection_window_bytes_max;
     settings->max_stream_window = config->limits.stream_window_bytes_max;
     settings->rand_ctx.native_handle = &endpoint->random;
