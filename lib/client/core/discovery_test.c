@@ -2,6 +2,7 @@
 #define WORLD_NODES_MAX 64
 #include "client/core/core.h"
 #include "peer/memory_world_testing.h"
+#include "peer/relayed_world_testing.h"
 #include "peer/world_testing.h"
 #include "wire/multihash.h"
 
@@ -28,11 +29,8 @@ static void provide(struct world_node *worker, const char *tag) {
                      0);
 }
 
-/* A client of the DHT, so that one server has every record. */
-static void add_worker(struct world *world, const struct world_node *server, bool crowded) {
-    struct world_node *worker = world_add(world);
-    worker->config.kad_server = false;
-    assert_true(world_start(worker));
+static void offer_capability(struct world_node *worker) {
+    const struct world *world = worker->world;
     struct capability capability = {.worker = worker->id,
                                     .arch = "x86_64",
                                     .runtime = "wasmtime-48",
@@ -50,6 +48,14 @@ static void add_worker(struct world *world, const struct world_node *server, boo
     assert_int_equal(capability_encode(&capability, &payload), 0);
     assert_int_equal(peer_set_capability(worker->peer, buffer_bytes(&payload), world->now), 0);
     buffer_done(&payload);
+}
+
+/* A client of the DHT, so that one server has every record. */
+static void add_worker(struct world *world, const struct world_node *server, bool crowded) {
+    struct world_node *worker = world_add(world);
+    worker->config.kad_server = false;
+    assert_true(world_start(worker));
+    offer_capability(worker);
     world_bootstrap(worker, server);
     char tag[CAPABILITY_TAG_MAX];
     capability_tag_shard(&worker->id, tag);
@@ -123,11 +129,63 @@ static void one_needs_no_shards(void **state) {
     seek(WORKERS, 0, 1, 1, 20);
 }
 
+static void open_door(struct world_node *node) {
+    struct relayed_world_node *own = node->transport;
+    own->direct->guarded = false;
+    peer_set_addresses(node->peer, &own->direct->address, 1, node->world->now, node->world->now);
+    world_run(node->world, 20 * node->world->delay);
+}
+
+/* A worker that was met through a relay and is connected to directly by now stays a worker, and the
+ * direct connection is the one that is used. */
+static void the_direct_connection_is_used(void **state) {
+    (void)state;
+    struct world world;
+    struct seeker seeker = {.core = NULL};
+    world_init(&world, relayed_world());
+    world.test = &seeker;
+    struct world_node *worker = world_node_new(&world);
+    seeker.node = world_add(&world);
+    seeker.node->config.capability_reader = true;
+    seeker.node->on_event = on_seeker_event;
+    assert_true(world_start(seeker.node));
+    offer_capability(worker);
+    static const uint8_t seed[32] = {9};
+    struct random random;
+    random_init(&random, seed);
+    struct core_config config = {.peer = seeker.node->peer,
+                                 .memory = &seeker.node->memory.memory,
+                                 .random = &random,
+                                 .bootstrap_count = 1};
+    assert_int_equal(core_new(&config, &seeker.core), 0);
+    open_door(worker);
+    open_door(seeker.node);
+    uint64_t request = 0;
+    struct multiaddr address = worker->address;
+    assert_int_equal(peer_connect(seeker.node->peer, &worker->id, &address, 1, world.now, &request),
+                     0);
+    const struct peer_event *connected =
+        world_await(seeker.node, PEER_EVENT_CONNECTED, request, WORLD_PATIENCE);
+    assert_non_null(connected);
+    assert_true(peer_connection_relayed(connected->connection));
+    assert_non_null(world_await(seeker.node, PEER_EVENT_DISCONNECTED, 0, 60 * NANOS_SECOND));
+    world_run(&world, NANOS_SECOND);
+    struct capability_query any = {.arch = NULL};
+    const struct core_node *node = core_next_match(seeker.core, &any, NULL);
+    assert_non_null(node);
+    assert_false(peer_connection_relayed(node->connection));
+    core_free(seeker.core);
+    seeker.core = NULL;
+    random_done(&random);
+    world_done(&world);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_are_all_found),
         cmocka_unit_test(a_crowd_is_found_by_its_shards),
         cmocka_unit_test(one_needs_no_shards),
+        cmocka_unit_test(the_direct_connection_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
