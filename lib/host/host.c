@@ -404,6 +404,7 @@ static void drain_host(void *context) {
 
 static int open_tcp(struct host *host, struct host_fault *fault) {
     struct tcp_config config = {.loop = host->loop,
+                                .budget = &host->budget,
                                 .pipes = host->pipes,
                                 .log = host->config.log,
                                 .now = host_now,

@@ -34,6 +34,7 @@ struct tcp_socket {
     bool finishes;     /* the sending direction ends after `unsent` */
     struct pipe *pipe; /* NULL once it was ended */
     uint8_t *unsent;   /* what the kernel did not take */
+    size_t unsent_capacity;
     size_t unsent_start;
     size_t unsent_size;
 };
@@ -142,6 +143,16 @@ static void on_socket_closed(uv_handle_t *handle) {
     handle_closed(tcp);
 }
 
+static void drop_unsent(struct tcp_socket *socket) {
+    if (socket->tcp->config.budget != NULL) {
+        socket->tcp->config.budget->bytes -= socket->unsent_capacity;
+    }
+    free(socket->unsent);
+    socket->unsent = NULL;
+    socket->unsent_capacity = 0;
+    socket->unsent_size = 0;
+}
+
 /* Lets go of the descriptor; the pipe hears why, unless it wished for it. */
 static void socket_close(struct tcp_socket *socket, int error) {
     struct tcp *tcp = socket->tcp;
@@ -150,7 +161,7 @@ static void socket_close(struct tcp_socket *socket, int error) {
     struct pipe *pipe = socket->pipe;
     socket->pipe = NULL;
     list_remove(&tcp->sockets, &socket->node);
-    free(socket->unsent);
+    drop_unsent(socket);
     (void)uv_poll_stop(&socket->poll);
     (void)close(socket->fd);
     uv_close((uv_handle_t *)&socket->poll, on_socket_closed);
@@ -220,6 +231,11 @@ static int send_some(struct tcp_socket *socket, struct bytes bytes, size_t *ret_
 }
 
 static int keep_unsent(struct tcp_socket *socket, struct bytes rest) {
+    struct budget *budget = socket->tcp->config.budget;
+    if (budget != NULL && rest.size > TCP_UNSENT_BYTES_GUARANTEED &&
+        !budget_has(budget, rest.size)) {
+        return PLASM_NO_MEMORY;
+    }
     socket->unsent = malloc(rest.size);
     if (socket->unsent == NULL) {
         return PLASM_NO_MEMORY;
@@ -227,6 +243,10 @@ static int keep_unsent(struct tcp_socket *socket, struct bytes rest) {
     memcpy(socket->unsent, rest.data, rest.size);
     socket->unsent_start = 0;
     socket->unsent_size = rest.size;
+    socket->unsent_capacity = rest.size;
+    if (budget != NULL) {
+        budget->bytes += rest.size;
+    }
     return PLASM_LIMIT;
 }
 
@@ -240,8 +260,7 @@ static int send_unsent(struct tcp_socket *socket) {
     socket->unsent_start += sent;
     socket->unsent_size -= sent;
     if (socket->unsent_size == 0) {
-        free(socket->unsent);
-        socket->unsent = NULL;
+        drop_unsent(socket);
     }
     return error;
 }
@@ -277,9 +296,7 @@ static void socket_send(struct tcp_socket *socket) {
     if (error != 0 && error != PLASM_LIMIT) {
         /* What the other side said before it went may still be there to be read. */
         socket->more_to_send = false;
-        free(socket->unsent);
-        socket->unsent = NULL;
-        socket->unsent_size = 0;
+        drop_unsent(socket);
         if (error == PLASM_NO_MEMORY) {
             socket_abort(socket, error);
             return;

@@ -13,12 +13,16 @@
 #define TCP_READ_SIZE 262144
 /* Unacknowledged, or not taken by a peer that reads nothing, for this long: it is gone. */
 #define TCP_USER_TIMEOUT_MS 30000
+/* What a socket may have waiting for the kernel when the budget of all is spent. */
+#define TCP_UNSENT_BYTES_GUARANTEED 16384
 
 struct tcp;
 
 struct tcp_config {
     uv_loop_t *loop;
     struct transport *pipes; /* borrowed; pipe_transport_new() made it */
+    /* Where what the kernel did not take counts, with what else connections hold; NULL: nowhere. */
+    struct budget *budget;
     const struct log_sink *log;
     nanos (*now)(void);
     /* Bytes were handed in: takes all events, so that the buffer may be used again. */

@@ -121,6 +121,22 @@ static void partial_sends(void **state) {
     both_ways(4 * MIB);
 }
 
+/* What the kernel does not take counts in a budget; where that is spent the connection ends. */
+static void unsent_bytes_are_bounded(void **state) {
+    (void)state;
+    tcp_pair_connect(&pair);
+    struct tcp_side *a = &pair.sides[0];
+    assert_int_equal(narrow_sockets(), 2);
+    pair.budget = (struct budget){.bytes = 50000, .bytes_max = 50000};
+    a->to_send = 4 * MIB;
+    tcp_side_send(a);
+    TCP_PAIR_UNTIL(&pair, a->closed == 1 && pair.sides[1].closed == 1);
+    assert_int_equal(a->error, PLASM_NO_MEMORY);
+    assert_true(pair.sides[1].received < 4 * MIB);
+    assert_int_equal(pair.budget.bytes, 50000);
+    pair.budget.bytes = 0;
+}
+
 /* What was written before an end still arrives. */
 static void orderly_end(void **state) {
     (void)state;
@@ -360,6 +376,7 @@ static void no_spare_descriptor(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(partial_sends, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(unsent_bytes_are_bounded, set_up, tear_down),
         cmocka_unit_test_setup_teardown(orderly_end, set_up, tear_down),
         cmocka_unit_test_setup_teardown(both_end_at_once, set_up_hasty, tear_down),
         cmocka_unit_test_setup_teardown(reset_while_open, set_up, tear_down),

@@ -36,6 +36,7 @@ struct tcp_side {
 
 struct tcp_pair {
     uv_loop_t loop;
+    struct budget budget; /* of both sides */
     uv_timer_t tick;
     struct tcp_side sides[2];
 };
@@ -129,6 +130,7 @@ static inline void tcp_side_init(struct tcp_pair *pair, struct tcp_side *side, u
                                  .limits = *limits};
     assert_int_equal(pipe_transport_new(&config, &side->pipes), 0);
     const struct tcp_config tcp = {.loop = &pair->loop,
+                                   .budget = &pair->budget,
                                    .pipes = side->pipes,
                                    .now = host_now,
                                    .drain = tcp_side_drain,
@@ -141,6 +143,7 @@ static inline void tcp_pair_tick(uv_timer_t *timer) {
 }
 
 static inline void tcp_pair_init(struct tcp_pair *pair, const struct pipe_limits *limits) {
+    pair->budget = (struct budget){.bytes_max = (size_t)64 << 20};
     assert_int_equal(uv_loop_init(&pair->loop), 0);
     assert_int_equal(uv_timer_init(&pair->loop, &pair->tick), 0);
     assert_int_equal(uv_timer_start(&pair->tick, tcp_pair_tick, 1, 1), 0);
@@ -194,6 +197,7 @@ static inline void tcp_pair_done(struct tcp_pair *pair) {
     uv_close((uv_handle_t *)&pair->tick, NULL);
     while (uv_run(&pair->loop, UV_RUN_DEFAULT) != 0) {
     }
+    assert_int_equal(pair->budget.bytes, 0);
     assert_true(pair->sides[0].freed && pair->sides[1].freed);
     assert_int_equal(uv_loop_close(&pair->loop), 0);
 }
