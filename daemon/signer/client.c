@@ -16,6 +16,9 @@
 #define TOPIC "sign"
 /* Number of the request that asks who the other end is. */
 #define IDENTIFY_NUMBER 0
+/* Packets under way: what comes meanwhile waits and goes together, so that the busier we are the
+ * fewer times both processes wake up. */
+#define PACKETS_MAX 1
 
 enum state {
     STATE_AWAY,    /* until `deadline`, then it is tried again */
@@ -33,6 +36,7 @@ struct sign_client {
     int socket; /* -1: none */
     int pid;    /* 0: not our child */
     bool waits_writable;
+    size_t packets; /* sent and not answered */
     nanos deadline;
     nanos pause;
     nanos away_since;
@@ -201,13 +205,13 @@ static size_t gather(struct sign_client *client, struct writer *writer) {
 
 void sign_client_flush(struct sign_client *client) {
     while (client->state == STATE_READY && !client->waits_writable &&
-           !list_empty(&client->waiting)) {
+           client->packets < PACKETS_MAX && !list_empty(&client->waiting)) {
         struct writer writer = writer_of((struct span){client->room, sizeof(client->room)});
         size_t count = gather(client, &writer);
-        bool was_idle = list_empty(&client->sent);
         if (!send_packet(client, writer_bytes(&writer))) {
             return;
         }
+        client->packets++;
         for (; count > 0; count--) {
             struct list_node *node = list_first(&client->waiting);
             struct signer_request *request = CONTAINER_OF(node, struct signer_request, node);
@@ -216,9 +220,7 @@ void sign_client_flush(struct sign_client *client) {
             list_remove(&client->waiting, node);
             list_append(&client->sent, node);
         }
-        if (was_idle) {
-            client->deadline = nanos_add(client->config.now(), SIGN_CLIENT_ANSWER_TIME);
-        }
+        client->deadline = nanos_add(client->config.now(), SIGN_CLIENT_ANSWER_TIME);
     }
 }
 
@@ -255,6 +257,7 @@ static bool take_identity(struct sign_client *client, const struct sign_answer *
     client->signer.key = key;
     client->has_key = true;
     client->state = STATE_READY;
+    client->packets = 0;
     client->away_since = 0;
     client->deadline = NANOS_NEVER;
     client->fault[0] = '\0';
@@ -280,9 +283,6 @@ static bool take_answer(struct sign_client *client, const struct sign_answer *an
     list_remove(&client->sent, &request->node);
     request->number = 0;
     client->pause = 0;
-    client->deadline = list_empty(&client->sent)
-                           ? NANOS_NEVER
-                           : nanos_add(client->config.now(), SIGN_CLIENT_ANSWER_TIME);
     if (answer->outcome != SIGN_OK) {
         log_event(client->config.log, LOG_LEVEL_ERROR, TOPIC, "plasm-sign refused: %.*s",
                   (int)answer->body.size, (const char *)answer->body.data);
@@ -311,6 +311,15 @@ static bool take_packet(struct sign_client *client, struct bytes packet) {
     return true;
 }
 
+/* The packet that was under way is answered. */
+static void end_packet(struct sign_client *client) {
+    client->packets = 0;
+    client->deadline = NANOS_NEVER;
+    if (!list_empty(&client->sent)) {
+        leave(client, "left requests without an answer");
+    }
+}
+
 void sign_client_receive(struct sign_client *client) {
     uint8_t packet[SIGN_ANSWERS_SIZE_MAX];
     if (client->socket >= 0 && client->waits_writable) {
@@ -328,8 +337,12 @@ void sign_client_receive(struct sign_client *client) {
             leave(client, NULL);
             return;
         }
-        if (!take_packet(client, bytes_of(packet, (size_t)size)) ||
-            (client->state == STATE_READY && list_empty(&client->sent))) {
+        bool was_ready = client->state == STATE_READY;
+        if (!take_packet(client, bytes_of(packet, (size_t)size))) {
+            return;
+        }
+        if (was_ready) {
+            end_packet(client);
             return; /* nothing more is to come */
         }
     }
@@ -379,9 +392,6 @@ static void client_withdraw(struct signer *signer, struct signer_request *reques
         return;
     }
     list_remove(request->number != 0 ? &client->sent : &client->waiting, &request->node);
-    if (list_empty(&client->sent) && client->state == STATE_READY) {
-        client->deadline = NANOS_NEVER;
-    }
 }
 
 /* One round of waiting for whatever comes, until `until` at most. */
