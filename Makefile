@@ -41,7 +41,7 @@ check: ## style, layers and the fast tests: before every commit
 bench: ## measure against the peers, side by side; also writes build/bench.json
 	@tools/install-deps build daemon demo test interop
 	cmake --preset release -DPLASM_TESTS=ON -DPLASM_DAEMON=ON
-	cmake --build build --target programs benchmarks plasm-peer
+	cmake --build build --target programs benchmarks plasm-peer wasm_test_modules
 	tests/interop/build.sh build/interop
 	@bench/run build
 	@bench/network build

@@ -78,6 +78,19 @@ abstract class NetworkTestCase extends TestCase
         self::assertLessThan(5e9, hrtime(true) - $start);
     }
 
+    public function testExplain(): void
+    {
+        $module = Module::hello();
+        $answer = $this->client()->explain($module, 'input', ['limits' => ['memory_bytes' => 1 << 40]]);
+        self::assertSame(1, $answer['accepted']);
+        self::assertSame(self::$node->peerId, $answer['nodes'][0]['peer_id']);
+        self::assertSame('memory_bytes', $answer['nodes'][0]['over'][0]['limit']);
+        $answer = $this->client()->explain($module, '', ['arch' => 'pdp11']);
+        self::assertSame(0, $answer['accepted']);
+        self::assertSame('unsupported', $answer['nodes'][0]['code']);
+        self::assertStringContainsString('pdp11', $answer['nodes'][0]['reason']);
+    }
+
     public function testReceiptOfAJobOfAnotherProcess(): void
     {
         $state = ['state_dir' => $this->directory->path . '/state'];
