@@ -112,6 +112,9 @@ static int follow(const struct cli_options *options, struct plasm_client *client
         int stream = 0;
         const uint8_t *data = NULL;
         size_t size = 0;
+        if (signals_seen > 0) { /* it came while nobody waited: the library has forgotten it */
+            cancel_now();
+        }
         int status = plasm_job_read(job, -1, &stream, &data, &size);
         if (status == 0 || (status < 0 && status != PLASM_CANCELLED)) {
             followed = NULL;
