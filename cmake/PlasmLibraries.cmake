@@ -54,6 +54,8 @@ if(PLASM_DAEMON)
   target_link_libraries(plasm_dep_sqlite INTERFACE m) # the archive does not say so itself
   plasm_dependency(seccomp libseccomp)
   plasm_dependency(inih inih)
+  plasm_dependency(microhttpd libmicrohttpd)
+  target_link_libraries(plasm_dep_microhttpd INTERFACE plasm_dep_gnutls) # its archive has TLS
   plasm_dependency(miniupnpc miniupnpc)
   # Debian's libnatpmp has no pkg-config file.
   find_path(natpmp_include natpmp.h REQUIRED)

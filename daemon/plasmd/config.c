@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "host/address.h"
+#include "plasmd/http.h"
 #include "util/ensure.h"
 
 enum kind {
@@ -217,6 +218,25 @@ static const struct setting settings[] = {
      {NULL},
      "32M",
      "what one may carry in each direction; 0 is no bound"},
+    {"status",
+     "listen",
+     KIND_TEXT,
+     FIELD(status_listen),
+     0,
+     0,
+     {NULL},
+     "127.0.0.1:4002",
+     "where the status page, /api/v1 and /metrics are: address:port, the path of a Unix socket, or "
+     "off"},
+    {"status",
+     "allow_remote",
+     KIND_FLAG,
+     FIELD(status_allow_remote),
+     0,
+     0,
+     {NULL},
+     "no",
+     "let [status] listen be an address that others reach: everybody there can read everything"},
     {"log", "format", KIND_WORD, FIELD(log_format), 0, 0, {"text", "json"}, "text", "text or json"},
     {"log",
      "level",
@@ -770,6 +790,22 @@ bool config_read(struct config *config, const char *path, bool required,
     return false;
 }
 
+static bool check_status(const struct config *config, char fault[CONFIG_FAULT_SIZE]) {
+    switch (http_place_of(config->status_listen)) {
+    case HTTP_WRONG:
+        return fail(fault, "[status] listen", config->status_listen,
+                    "must be like 127.0.0.1:4002 or [::1]:4002, a path like "
+                    "/run/plasm/status.sock, or off");
+    case HTTP_REMOTE:
+        return config->status_allow_remote ||
+               fail(fault, "[status] listen", config->status_listen,
+                    "is not this machine alone: use 127.0.0.1 or [::1], or set allow_remote = yes "
+                    "if everybody there may read it");
+    default:
+        return true;
+    }
+}
+
 bool config_finish(struct config *config, char fault[CONFIG_FAULT_SIZE]) {
     if (config->listen_count == 0 && !listen_everywhere(config, fault)) {
         return false;
@@ -777,7 +813,7 @@ bool config_finish(struct config *config, char fault[CONFIG_FAULT_SIZE]) {
     if (config->state_dir[0] == '\0') {
         return fail(fault, "state_dir", "", "must name a directory");
     }
-    return true;
+    return check_status(config, fault);
 }
 
 /* Lists whose length stands beside them. */

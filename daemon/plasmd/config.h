@@ -55,6 +55,8 @@ struct config {
     bool port_mapping;
     bool perf;
     bool mdns;
+    char status_listen[CONFIG_PATH_SIZE]; /* "off", an address and port, or a socket's path */
+    bool status_allow_remote;
     enum log_format log_format;
     enum log_level log_level;
 

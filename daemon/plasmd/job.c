@@ -169,6 +169,8 @@ bool job_run(struct job *job, nanos now) {
     job->phase = JOB_RUNNING;
     job->started_ms = host_unix_ms();
     worker->running++;
+    histogram_add(&worker->metrics.queue_wait,
+                  nanos_since(now, job->accepted_at) / NANOS_MICROSECOND);
     daemon_log(LOG_LEVEL_INFO, "Executing WASM module: %lluKB, timeout=%llus",
                (unsigned long long)((job->owner->machine.manifest.module_size + 1023) / 1024),
                (unsigned long long)((job->limits.wall_ms + 999) / 1000));
@@ -258,6 +260,8 @@ void job_start(struct session *session, nanos now) {
     }
     job->module = module;
     job->number = number;
+    worker->metrics.accepted++;
+    worker->metrics.input_bytes += manifest->module_size + session->input.size;
     char hash[HASH_TEXT_SIZE];
     hash_format(&manifest->module_hash, hash);
     daemon_log(LOG_LEVEL_INFO, "Accepting job: module_hash=%s", hash);
@@ -383,6 +387,7 @@ static void take_output(struct job *job, const struct runner_event_output *outpu
     hash_update(*hash, output->data);
     enum job_stream stream = output->stream == RUNNER_STDOUT ? JOB_STDOUT : JOB_STDERR;
     kept_output_add(&job->kept, (uint8_t)stream, output->data);
+    job->output_bytes += output->data.size;
     size_t taken = 0;
     bool clear = drain_backlog(job);
     if (clear && job_worker_output(&job->owner->machine, stream, output->data, &taken) != 0) {
@@ -405,6 +410,7 @@ static void take_finished(struct job *job, const struct runner_event_finished *f
                           nanos now) {
     struct worker *worker = job->worker;
     worker->running--;
+    histogram_add(&worker->metrics.run_time, finished->result.wall_us);
     scheduler_spent(&worker->turns, &job->turn, finished->result.wall_us * NANOS_MICROSECOND);
     job->run = NULL;
     job->over = true;
@@ -430,13 +436,12 @@ static void take_finished(struct job *job, const struct runner_event_finished *f
 }
 
 void jobs_runner_event(struct worker *worker, const struct runner_event *event, nanos now) {
-    char text[RUNNER_WALLS_TEXT_SIZE];
     uint64_t compile_us;
     switch (event->type) {
     case RUNNER_EVENT_STARTED:
         worker->runner_ready = true;
-        runner_walls_text(event->started.walls, event->started.landlock_abi, text);
-        daemon_log(LOG_LEVEL_INFO, "Sandbox ready: %s", text);
+        runner_walls_text(event->started.walls, event->started.landlock_abi, worker->walls);
+        daemon_log(LOG_LEVEL_INFO, "Sandbox ready: %s", worker->walls);
         if (!worker->said_ready) {
             worker->said_ready = true;
             notify_state("READY=1");
@@ -445,6 +450,8 @@ void jobs_runner_event(struct worker *worker, const struct runner_event *event, 
         break;
     case RUNNER_EVENT_STOPPED:
         worker->runner_ready = false;
+        worker->walls[0] = '\0';
+        worker->metrics.runner_stops++;
         daemon_log(LOG_LEVEL_ERROR, "Sandbox stopped: %s; starting it again", event->stopped.text);
         break;
     case RUNNER_EVENT_OUTPUT:
@@ -468,6 +475,8 @@ void jobs_runner_event(struct worker *worker, const struct runner_event *event, 
                    (unsigned long long)(event->compiled.cpu_us / 1000),
                    event->compiled.outcome == RUNNER_COMPILE_OK ? "ok" : event->compiled.text);
         compile_us = event->compiled.cpu_us;
+        metrics_compiled(&worker->metrics, event->compiled.outcome == RUNNER_COMPILE_OK,
+                         compile_us);
         modules_compiled(worker->modules, &event->compiled);
         queue_compiled(worker, compile_us, now);
         break;

@@ -61,6 +61,7 @@ struct job {
     uint64_t price;
     struct buffer backlog; /* output the owner's machine had no room for: stream, size, bytes */
     size_t backlog_begun;  /* bytes of its first piece that are sent */
+    uint64_t output_bytes;
     bool paused;
     bool cancelled;
     const char *stop_text; /* why the worker itself stopped it; NULL: it did not */

@@ -20,6 +20,7 @@ static size_t held_size;
 static char held[HELD_SIZE];
 
 static enum log_format log_format = LOG_FORMAT_TEXT;
+static uint64_t lines[LOG_LEVEL_DEBUG + 1];
 static const char *const level_names[] = {"ERROR", "WARN", "INFO", "DEBUG"};
 
 static void write_all(const char *line, size_t size) {
@@ -83,8 +84,13 @@ static void write_json(enum log_level level, const char *topic, const char *text
     write_line(level, line, size > 0 ? (size_t)size : 0);
 }
 
+uint64_t daemon_log_lines(enum log_level level) {
+    return lines[level];
+}
+
 static void write_event(void *context, enum log_level level, const char *topic, const char *text) {
     (void)context;
+    lines[level]++;
     if (log_format == LOG_FORMAT_JSON) {
         write_json(level, topic, text);
         return;

@@ -70,9 +70,25 @@ static void tell_watchers(struct job *job, const struct job_receipt *receipt, na
 }
 
 static void no_receipt(const struct job *job, int error, const struct fault *fault) {
+    job->worker->metrics.receipts_failed++;
     daemon_log(LOG_LEVEL_ERROR, "No receipt for job %s: %s %s %s",
                job->owner->machine.manifest.job_id, plasm_error_message(error), fault->field,
                fault->text);
+}
+
+static void count_signed(const struct job *job, const struct job_receipt *receipt, nanos waited) {
+    struct metrics *metrics = &job->worker->metrics;
+    struct ended_job ended = {.client = job->owner->client,
+                              .module_hash = receipt->receipt.module_hash,
+                              .status = receipt->receipt.status,
+                              .exit_code = receipt->receipt.exit_code,
+                              .wall_us = receipt->receipt.wall_time_us,
+                              .fuel = receipt->receipt.fuel,
+                              .output_bytes = job->output_bytes,
+                              .ended_ms = host_unix_ms()};
+    memcpy(ended.job_id, receipt->receipt.job_id, sizeof(ended.job_id));
+    metrics_job_ended(metrics, &ended);
+    histogram_add(&metrics->sign_time, waited / NANOS_MICROSECOND);
 }
 
 /* Every signature is there, or will not come: store, answer. */
@@ -91,6 +107,7 @@ static void finish(struct job *job, nanos now) {
         daemon_log(LOG_LEVEL_WARNING, "The receipt of job %s waited %llu ms for its signature",
                    job_id, (unsigned long long)(waited / NANOS_MILLISECOND));
     }
+    count_signed(job, receipt, waited);
     daemon_log(LOG_LEVEL_INFO, "Signed receipt with Ed25519");
     const struct store_conclusion conclusion = {.number = job->number,
                                                 .receipt = &receipt->receipt,
@@ -104,6 +121,7 @@ static void finish(struct job *job, nanos now) {
                                                 .price = job->price,
                                                 .unix_ms = host_unix_ms()};
     if (store_finished(worker->store, &conclusion) != 0) {
+        worker->metrics.store_failures++;
         daemon_log(LOG_LEVEL_ERROR, "The receipt of job %s is not stored", job_id);
     }
     bool heard = !list_empty(&job->watchers);

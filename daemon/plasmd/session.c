@@ -154,6 +154,7 @@ static void count_refusal(struct session *session) {
 }
 
 static void send_rejection(struct session *session, const struct job_rejected *rejected) {
+    metrics_rejected(&session->worker->metrics, rejected->code, rejected->limit);
     daemon_log(LOG_LEVEL_INFO, "Job rejected: %s: %.*s", job_rejection_name(rejected->code),
                (int)rejected->text.size, (const char *)rejected->text.data);
     if (job_worker_reject(&session->machine, rejected) != 0) {
@@ -290,6 +291,7 @@ static void explain(struct session *session, const struct job_worker_offer *offe
 
 static void take_offer(struct session *session, const struct job_worker_offer *offer, nanos now) {
     struct worker *worker = session->worker;
+    worker->metrics.offers++;
     daemon_log(LOG_LEVEL_INFO, "Job offer received: job_id=%s", offer->manifest->job_id);
     if (offer->dry_run) {
         explain(session, offer);
@@ -359,6 +361,7 @@ static void take_event(struct session *session, const struct job_worker_event *e
         }
         break;
     case JOB_WORKER_REFUSED:
+        metrics_rejected(&worker->metrics, event->refused.code, bytes_of(NULL, 0));
         daemon_log(LOG_LEVEL_INFO, "Job refused: %s: %s %s",
                    job_rejection_name(event->refused.code),
                    event->refused.fault.field != NULL ? event->refused.fault.field : "offer",

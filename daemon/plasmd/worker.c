@@ -13,6 +13,7 @@
 #include "plasmd/lockout.h"
 #include "plasmd/notify.h"
 #include "plasmd/reload.h"
+#include "plasmd/status_worker.h"
 #include "proto/capability/capability.h"
 #include "proto/kad/limits.h"
 #include "util/ensure.h"
@@ -96,6 +97,7 @@ static void on_event(void *context, const struct peer_event *event) {
         session_event(worker, event, host_now());
         break;
     case PEER_EVENT_IDENTIFIED:
+        worker->metrics.identified++;
         log_identified(worker, event->connection);
         break;
     case PEER_EVENT_BOOTSTRAPPED:
@@ -103,6 +105,7 @@ static void on_event(void *context, const struct peer_event *event) {
                    event->count);
         break;
     case PEER_EVENT_LOOKUP_DONE:
+        *(event->error == 0 ? &worker->metrics.lookups : &worker->metrics.lookups_failed) += 1;
         announce_event(worker, event);
         break;
     case PEER_EVENT_RELAYED:
@@ -551,8 +554,9 @@ static bool start(struct worker *worker, char program[CONFIG_PATH_SIZE]) {
     (void)uname(&name);
     snprintf(worker->arch, sizeof(worker->arch), "%.32s", name.machine);
     return start_loop(worker) && make_state_dir(worker->config) && open_addresses(worker) &&
-           start_signer(worker) && open_stores(worker) && start_runner(worker, program) &&
-           start_host(worker) && go_public(worker);
+           status_open(worker) && start_signer(worker) && open_stores(worker) &&
+           start_runner(worker, program) && start_host(worker) && status_start(worker) &&
+           go_public(worker);
 }
 
 static void close_handle(uv_handle_t *handle, void *context) {
@@ -596,6 +600,7 @@ static void stop(struct worker *worker) {
         sign_client_settle(worker->signer_link.client, SETTLE_TIME);
     }
     close_own_handles(worker);
+    status_stop(worker);
     (void)signal(SIGUSR1, SIG_IGN); /* nobody listens any more, and it must not end us */
     (void)signal(SIGHUP, SIG_IGN);
     host_free(worker->host); /* says goodbye; sessions hear of it no more */
@@ -626,6 +631,8 @@ int worker_run(struct config *config,
     worker->config = config;
     worker->configure = configure;
     worker->configure_context = context;
+    worker->started_at = host_now();
+    worker->status_fd = -1;
     worker->memory_bytes_max = config->memory_bytes;
     worker->module_bytes_max = config->module_bytes;
     memory_init(&worker->memory, WORKER_MEMORY_MAX);

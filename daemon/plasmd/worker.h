@@ -5,6 +5,7 @@
 #include "host/alarm.h"
 #include "host/host.h"
 #include "plasmd/config.h"
+#include "plasmd/metrics.h"
 #include "plasmd/modules.h"
 #include "plasmd/scheduler.h"
 #include "plasmd/signer_link.h"
@@ -82,6 +83,11 @@ struct worker {
     bool stopping;   /* takes no new offers: drain.h */
     struct drain drain;
     int exit_code;
+    nanos started_at;
+    struct metrics metrics;
+    int status_fd; /* the status page's port until it is served; -1: none */
+    struct http *http;
+    char walls[RUNNER_WALLS_TEXT_SIZE]; /* around plasm-run; "": it is not ready */
 };
 
 /* Runs until it is told to stop. The exit code. `configure` reads the configuration again, from

@@ -385,6 +385,10 @@ void peer_lookup_cancel(struct peer *peer, uint64_t request) {
     events_forget_request(peer, request);
 }
 
+void peer_kad_counts(const struct peer *peer, struct kad_counts *ret_counts) {
+    kad_count(peer->kad, ret_counts);
+}
+
 size_t peer_routing_size(const struct peer *peer) {
     struct kad_counts counts;
     kad_count(peer->kad, &counts);

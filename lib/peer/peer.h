@@ -221,6 +221,9 @@ MUST_CHECK int peer_get_value(struct peer *peer, struct bytes key, nanos now,
                               uint64_t *ret_request);
 /* Stops a lookup; no more events of it. */
 void peer_lookup_cancel(struct peer *peer, uint64_t request);
+/* What the DHT's machine holds now (proto/kad/kad.h). */
+struct kad_counts;
+void peer_kad_counts(const struct peer *peer, struct kad_counts *ret_counts);
 /* Servers in the routing table. */
 size_t peer_routing_size(const struct peer *peer);
 /* Those closest to a key, at most 20, nearest first; returns how many. */
