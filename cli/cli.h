@@ -51,6 +51,8 @@ struct cli_options {
     const char *down;
     const char *client_json;
     const char *request_json;
+    const char *node_url;
+    bool once;
     bool json;
     bool trace;
     bool no_mdns;
@@ -98,6 +100,7 @@ int command_identify(struct cli_options *options);
 int command_doctor(struct cli_options *options);
 int command_bench(struct cli_options *options);
 int command_explain(struct cli_options *options);
+int command_top(struct cli_options *options);
 int command_completion(struct cli_options *options);
 
 #endif

@@ -48,6 +48,9 @@ const struct option_row option_rows[] = {
     {"no-mdns", KIND_FLAG, TAKES_BOOTSTRAP, AT(no_mdns), NULL,
      "do not look for workers on the local network"},
     {"trace", KIND_FLAG, TAKES_BOOTSTRAP, AT(trace), NULL, "protocol events on standard error"},
+    {"node-url", KIND_TEXT, TAKES_TOP, AT(node_url), "URL|PATH",
+     "the worker's status page: http://host:port or a socket; default http://127.0.0.1:4002"},
+    {"once", KIND_FLAG, TAKES_TOP, AT(once), NULL, "print once and end"},
     {"json", KIND_FLAG, TAKES_ALWAYS, AT(json), NULL, "JSON lines instead of text"},
 };
 
@@ -73,6 +76,8 @@ const struct command commands[] = {
     {"bench", "MODULE [-- ARGS]", 1, -1,
      NETWORK | TAKES_NODE | TAKES_JOB | TAKES_STDIN | TAKES_COUNT | TAKES_CONCURRENCY,
      command_bench, "run a module many times and print latency and throughput"},
+    {"top", "", 0, 0, TAKES_TOP | TAKES_ALWAYS, command_top,
+     "watch the worker on this machine: jobs, rates, peers"},
     {"completion", "SHELL", 1, 1, 0, command_completion,
      "write a completion script for bash, zsh or fish"},
 };

@@ -18,6 +18,7 @@ enum option_bit {
     TAKES_ALWAYS = 1 << 9,
     TAKES_PERF = 1 << 10,
     TAKES_OUTPUT = 1 << 11,
+    TAKES_TOP = 1 << 12,
 };
 
 enum kind { KIND_TEXT, KIND_LIST, KIND_FLAG };

@@ -2,21 +2,26 @@
 that Chromium shows without complaint, metrics that promtool likes, and whom the port refuses.
 Usage: status_test.py BUILD_DIR"""
 
+import fcntl
 import glob
 import http.client
 import json
 import os
+import pty
 import re
+import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
-from worker import Runner, Worker
+from worker import Runner, Worker, plasm
 
 BUILD = os.path.abspath(sys.argv.pop(1))
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -228,6 +233,65 @@ class Status(unittest.TestCase):
             self.assertGreater(os.path.getsize(os.path.join(PICTURES, name + ".png")), 10000)
         self.assertGreater(views["phone"]["axePasses"], 10)
         self.assertTrue(views["desktop"]["refreshed"])
+
+    def top(self, *arguments):
+        """(process, terminal) of plasm top in a terminal of 30 rows."""
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        before = termios.tcgetattr(follower)
+        process = subprocess.Popen(
+            [os.path.join(BUILD, "bin", "plasm"), "top", "--node-url", self.url, *arguments],
+            stdin=follower, stdout=follower, stderr=follower, start_new_session=True)
+        return process, leader, follower, before
+
+    def read_until(self, leader, wanted, seen=b""):
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while wanted not in seen:
+            self.assertLess(time.monotonic(), deadline, seen)
+            if select.select([leader], [], [], 0.1)[0]:
+                seen += os.read(leader, 65536)
+        return seen
+
+    def test_top(self):
+        self.runner.run(LIMITS, "exit", "0")
+        for end in (b"q", signal.SIGINT, signal.SIGTERM, signal.SIGSEGV):
+            process, leader, follower, before = self.top()
+            try:
+                seen = self.read_until(leader, self.worker.peer_id.encode())
+                self.assertIn(b"\x1b[?1049h", seen)
+                self.assertFalse(termios.tcgetattr(follower)[3] & termios.ECHO)
+                fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 20, 0, 0))
+                process.send_signal(signal.SIGWINCH)
+                # Twenty columns: the peer id is cut.
+                self.read_until(leader, b"\x1b[H\x1b[1m" + self.worker.peer_id[:20].encode() +
+                                b"\x1b[0m")
+                if end == b"q":
+                    os.write(leader, end)
+                else:
+                    process.send_signal(end)
+                self.read_until(leader, b"\x1b[?25h\x1b[?1049l")
+                code = process.wait(WAIT_SECONDS_MAX)
+                self.assertEqual(code, 0 if end == b"q" else -end)
+                self.assertEqual(termios.tcgetattr(follower), before)
+            finally:
+                process.kill()
+                process.wait()
+                os.close(leader)
+                os.close(follower)
+
+    def test_top_for_programs(self):
+        code, out, error = plasm(BUILD, "top", "--node-url", self.url, "--json")
+        self.assertEqual(code, 0, error)
+        seen = json.loads(out)
+        self.assertEqual(seen["status"]["peer_id"], self.worker.peer_id)
+        self.assertIn("recent", seen["jobs"])
+        code, out, error = plasm(BUILD, "top", "--node-url", self.url, "--once")
+        self.assertEqual(code, 0, error)
+        self.assertIn(self.worker.peer_id.encode(), out)
+        self.assertNotIn(b"\x1b", out)
+        code, _, error = plasm(BUILD, "top", "--node-url", "http://127.0.0.1:1", "--once")
+        self.assertEqual(code, 1)
+        self.assertIn("127.0.0.1:1", error)
 
     def test_unix_socket_and_off(self):
         with tempfile.TemporaryDirectory() as directory:
