@@ -5,9 +5,8 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <uv.h>
 
-#include "util/compiler.h"
+#include "host/host.h"
 
 /* Connections at a time; more wait to be accepted. */
 #define HTTP_CONNECTIONS_MAX 32

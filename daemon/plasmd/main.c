@@ -35,7 +35,7 @@ static const char usage[] =
     "  --print-addresses FILE   write the full multiaddrs there once listening\n"
     "  --runner FILE            plasm-run, the sandbox's program\n"
     "  --signer fork|auto|PATH  who has the key: a process of its own, or a service's socket\n"
-    "  --status ADDRESS|PATH|off  where the status page is; default 127.0.0.1:4002\n"
+    "  --status-page ADDRESS|PATH|off  where it is; default 127.0.0.1:4002\n"
     "  --deny PREFIX|PEER|all   repeatable: whom to refuse\n"
     "  --allow PREFIX|PEER      repeatable: exceptions\n"
     "  --json                   key show, audit: as JSON, one object a line\n"
@@ -66,7 +66,7 @@ enum option_value {
     OPTION_SIGNER,
     OPTION_JSON,
     OPTION_FORCE,
-    OPTION_STATUS,
+    OPTION_STATUS_PAGE,
     OPTION_DENY,
     OPTION_ALLOW,
     OPTION_CLIENT,
@@ -96,7 +96,7 @@ static const struct option options[] = {
     {"signer", required_argument, NULL, OPTION_SIGNER},
     {"json", no_argument, NULL, OPTION_JSON},
     {"force", no_argument, NULL, OPTION_FORCE},
-    {"status", required_argument, NULL, OPTION_STATUS},
+    {"status-page", required_argument, NULL, OPTION_STATUS_PAGE},
     {"deny", required_argument, NULL, OPTION_DENY},
     {"allow", required_argument, NULL, OPTION_ALLOW},
     {"client", required_argument, NULL, OPTION_CLIENT},
@@ -114,13 +114,19 @@ static const struct option options[] = {
 
 /* The setting that an option is. */
 static const char *const settings[][3] = {
-    {"listen", "node", "listen"},       {"bootstrap", "node", "bootstrap"},
-    {"state-dir", "node", "state_dir"}, {"ephemeral", "node", "ephemeral"},
-    {"log-format", "log", "format"},    {"log-level", "log", "level"},
-    {"relay", "node", "relays"},        {"runner", "node", "runner"},
-    {"mdns", "node", "mdns"},           {"deny", "access", "deny"},
-    {"allow", "access", "allow"},       {"signer", "node", "signer"},
-    {"status", "status", "listen"},
+    {"listen", "node", "listen"},
+    {"bootstrap", "node", "bootstrap"},
+    {"state-dir", "node", "state_dir"},
+    {"ephemeral", "node", "ephemeral"},
+    {"log-format", "log", "format"},
+    {"log-level", "log", "level"},
+    {"relay", "node", "relays"},
+    {"runner", "node", "runner"},
+    {"mdns", "node", "mdns"},
+    {"deny", "access", "deny"},
+    {"allow", "access", "allow"},
+    {"signer", "node", "signer"},
+    {"status-page", "status", "listen"},
 };
 
 /* Options of commands. */

@@ -83,7 +83,7 @@ class Status(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.directory = tempfile.TemporaryDirectory()
-        cls.worker = Worker(BUILD, cls.directory.name, "--mdns", "off", "--status", "127.0.0.1:0")
+        cls.worker = Worker(BUILD, cls.directory.name, "--mdns", "off", "--status-page", "127.0.0.1:0")
         cls.worker.__enter__()
         cls.runner = Runner(cls.worker)
         cls.url = re.search(r"Status page on (\S+)", cls.worker.log()).group(1)
@@ -297,7 +297,7 @@ class Status(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             path = os.path.join(directory, "status.sock")
             for _ in range(2):  # the second one finds the first one's socket
-                with Worker(BUILD, directory, "--mdns", "off", "--status", path) as worker:
+                with Worker(BUILD, directory, "--mdns", "off", "--status-page", path) as worker:
                     with socket.socket(socket.AF_UNIX) as client:
                         client.settimeout(WAIT_SECONDS_MAX)
                         client.connect(path)
@@ -306,7 +306,7 @@ class Status(unittest.TestCase):
                     self.assertIn(worker.peer_id.encode(), answer)
                     self.assertEqual(os.stat(path).st_mode & 0o007, 0)
         with tempfile.TemporaryDirectory() as directory:
-            refused = subprocess.run([os.path.join(BUILD, "bin", "plasmd"), "--status",
+            refused = subprocess.run([os.path.join(BUILD, "bin", "plasmd"), "--status-page",
                                       "0.0.0.0:0", "check-config"], capture_output=True,
                                      check=False, timeout=WAIT_SECONDS_MAX)
             self.assertNotEqual(refused.returncode, 0)

@@ -38,7 +38,7 @@ class Worker:
                 [os.path.join(self.build, "bin", "plasmd"),
                  "--listen", f"/ip4/127.0.0.1/udp/{self.listen}/quic-v1",
                  "--state-dir", os.path.join(self.directory, "state"),
-                 "--print-addresses", addresses, "--status", "off", *self.arguments],
+                 "--print-addresses", addresses, "--status-page", "off", *self.arguments],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         deadline = time.monotonic() + START_SECONDS_MAX
         # A worker that logs less than usual is one that does not say it either.
