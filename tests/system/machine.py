@@ -1,4 +1,5 @@
-"""A machine to install things on: systemd booted in a container whose changes are thrown away."""
+"""A machine to install things on: systemd booted in a container whose changes are thrown away, or
+kept in a root of its own over reboots."""
 
 import os
 import shutil
@@ -34,12 +35,20 @@ def make_root(directory):
     os.rename(unfinished, directory)
 
 
-class Machine:
-    """Boots on entering; `files` are copied into its /srv first."""
+def copy_root(directory, copy):
+    """A root that may be kept; gone before, should one be left."""
+    shutil.rmtree(copy, ignore_errors=True)
+    subprocess.run(["cp", "-a", directory, copy], check=True)
 
-    def __init__(self, root, files=()):
+
+class Machine:
+    """Boots on entering; `files` are copied into its /srv first. Where `kept`, changes stay in the
+    root: entering again is a reboot."""
+
+    def __init__(self, root, files=(), kept=False):
         self.root = root
         self.files = files
+        self.volatile = [] if kept else ["--volatile=overlay"]
         self.container = None
         self.leader = None
 
@@ -48,7 +57,7 @@ class Machine:
             shutil.copy(path, os.path.join(self.root, "srv"))
         # nspawn's own filter of this release does not know Landlock, which real machines have.
         self.container = subprocess.Popen(
-            ["systemd-nspawn", "-D", self.root, "--boot", "--quiet", "--volatile=overlay",
+            ["systemd-nspawn", "-D", self.root, "--boot", "--quiet", *self.volatile,
              "--register=no", "--keep-unit", "--private-network",
              "--system-call-filter=landlock_create_ruleset landlock_add_rule "
              "landlock_restrict_self"],
@@ -95,6 +104,22 @@ class Machine:
                                *command], input=stdin, text=True, errors="replace", check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                               timeout=COMMAND_SECONDS_MAX)
+
+    def connect(self, namespace, ours, theirs):
+        """A cable from a network namespace of this host: `theirs` is this machine's address."""
+        cable = f"plasm{os.getpid() % 100000}"
+
+        def inside(*command):
+            subprocess.run(["nsenter", "-t", self.leader, "-n", *command], check=True)
+
+        if not os.path.exists(f"/run/netns/{namespace}"):
+            subprocess.run(["ip", "netns", "add", namespace], check=True)
+        subprocess.run(["ip", "link", "add", cable, "netns", namespace, "type", "veth",
+                        "peer", "name", "cable0", "netns", self.leader], check=True)
+        subprocess.run(["ip", "-n", namespace, "address", "add", ours, "dev", cable], check=True)
+        subprocess.run(["ip", "-n", namespace, "link", "set", cable, "up"], check=True)
+        inside("ip", "address", "add", theirs, "dev", "cable0")
+        inside("ip", "link", "set", "cable0", "up")
 
     def journal(self, unit):
         return self.run("journalctl", "--no-pager", "-o", "cat", "-u", unit).stdout

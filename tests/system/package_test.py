@@ -5,10 +5,12 @@ usage: package_test.py BUILD_DIRECTORY; exits 77 where no machine can be booted.
 """
 
 import glob
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 import unittest
 
@@ -21,7 +23,8 @@ SECONDS_MAX = 30
 EXPOSURE_MAX = 1.5  # of systemd-analyze security: 0 is best, 10 worst
 # The sandbox's service stands behind every wall that plasm-run knows, but for root's.
 WALLS = r"INFO plasmd: Sandbox ready: seccomp, .*Landlock \d+, user namespace, (.*namespace.*){3}"
-BUILD = None
+BUILD = PACKAGE = SYSTEM = None
+OLDER = "0.0.9"
 
 
 def version():
@@ -29,23 +32,35 @@ def version():
         return re.search(r"project\(plasm VERSION ([0-9.]+)", file.read()).group(1)
 
 
-class Package(unittest.TestCase):
+def setUpModule():
+    global PACKAGE, SYSTEM
+    subprocess.run([os.path.join(ROOT, "tools/build-deb")], check=True, cwd=ROOT)
+    packages = glob.glob(os.path.join(ROOT, f"daemon/target/debian/plasm_{version()}_*.deb"))
+    assert len(packages) == 1, packages
+    PACKAGE = packages[0]
+    SYSTEM = os.path.join(BUILD, "system", "machine")
+    machine.make_root(SYSTEM)
+
+
+def older_package(directory):
+    """The package as a release before this one would have been, which dpkg upgrades from."""
+    tree, package = os.path.join(directory, "tree"), os.path.join(directory, "older.deb")
+    subprocess.run(["dpkg-deb", "-R", PACKAGE, tree], check=True)
+    control = os.path.join(tree, "DEBIAN", "control")
+    with open(control, encoding="utf-8") as file:
+        text = file.read()
+    with open(control, "w", encoding="utf-8") as file:
+        file.write(re.sub(r"^Version: .*$", f"Version: {OLDER}", text, flags=re.M))
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, package], check=True,
+                   stdout=subprocess.DEVNULL)
+    return package
+
+
+class Installed(unittest.TestCase):
+    """What both machines are asked."""
+
     maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        subprocess.run([os.path.join(ROOT, "tools/build-deb")], check=True, cwd=ROOT)
-        packages = glob.glob(os.path.join(ROOT, f"daemon/target/debian/plasm_{version()}_*.deb"))
-        assert len(packages) == 1, packages
-        cls.package = packages[0]
-        system = os.path.join(BUILD, "system", "machine")
-        machine.make_root(system)
-        cls.machine = machine.Machine(system, [cls.package, MODULE])
-        cls.machine.__enter__()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.machine.stop()
+    machine = None
 
     def succeeds(self, *command, **options):
         result = self.machine.run(*command, **options)
@@ -77,8 +92,21 @@ class Package(unittest.TestCase):
         return re.search(r"12D3Koo\w+", self.succeeds("plasmd", "key", "show", "--state-dir",
                                                       "/var/lib/plasm")).group()
 
+
+class Package(Installed):
+    """On a machine whose changes are thrown away."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.machine = machine.Machine(SYSTEM, [PACKAGE, MODULE])
+        cls.machine.__enter__()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.machine.stop()
+
     def test_life_of_an_installation(self):
-        self.succeeds("dpkg", "-i", "/srv/" + os.path.basename(self.package))
+        self.succeeds("dpkg", "-i", "/srv/" + os.path.basename(PACKAGE))
         self.succeeds("systemctl", "start", "plasmd")
         self.assertIn("active (running)", self.succeeds("systemctl", "--no-pager", "status",
                                                         "plasmd"))
@@ -139,7 +167,7 @@ class Package(unittest.TestCase):
         self.assertEqual(self.peer_id(), identity)
         # The same version again: an upgrade restarts the service and keeps everything.
         pid = self.property_of("MainPID")
-        self.succeeds("dpkg", "-i", "/srv/" + os.path.basename(self.package))
+        self.succeeds("dpkg", "-i", "/srv/" + os.path.basename(PACKAGE))
         self.eventually("no restart after an upgrade", lambda: (
             self.property_of("MainPID") not in ("0", pid) and
             self.property_of("ActiveState") == "active"))
@@ -154,6 +182,62 @@ class Package(unittest.TestCase):
                                 "/etc/plasm /etc/ufw/applications.d/plasm "
                                 "/usr/bin/plasm* /usr/libexec/plasm 2>/dev/null")
         self.assertEqual(left.stdout, "")
+
+
+class Kept(Installed):
+    """On a machine that keeps what is written, over reboots."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(dir=os.path.join(BUILD, "system"))
+        self.root = os.path.join(self.directory.name, "root")
+        machine.copy_root(SYSTEM, self.root)
+        self.namespace = f"plasm-package-{os.getpid()}"
+
+    def tearDown(self):
+        subprocess.run(["ip", "netns", "delete", self.namespace], check=False,
+                       stderr=subprocess.DEVNULL)
+        self.directory.cleanup()
+
+    def outside(self, *arguments):
+        """plasm in another network namespace, with a memory of its own."""
+        self.machine.connect(self.namespace, "10.77.0.2/24", "10.77.0.1/24")
+        return subprocess.run(["ip", "netns", "exec", self.namespace,
+                               os.path.join(BUILD, "bin", "plasm"), *arguments,
+                               "--state-dir", os.path.join(self.directory.name, "client"),
+                               "--no-mdns"],
+                              input="abc\n", text=True, check=True, timeout=SECONDS_MAX,
+                              stdout=subprocess.PIPE).stdout
+
+    def test_upgrade_and_reboot(self):
+        older = older_package(self.directory.name)
+        receipt = os.path.join(self.directory.name, "receipt.json")
+        with machine.Machine(self.root, [older, PACKAGE, MODULE], kept=True) as self.machine:
+            self.succeeds("dpkg", "-i", "/srv/older.deb")
+            self.succeeds("systemctl", "start", "plasmd")
+            identity = self.peer_id()
+            node = f"/ip4/10.77.0.1/udp/4001/quic-v1/p2p/{identity}"
+            self.assertEqual(self.outside("run", MODULE, "--node", node, "--receipt", receipt),
+                             "cba\n")
+            with open(receipt, encoding="utf-8") as file:
+                job_id = json.load(file)["receipt"]["job_id"]
+            # What an operator changed stays; a receipt of the older one is known to the newer.
+            self.succeeds("sh", "-c", "echo '# mine' >> /etc/plasm/plasmd.conf")
+            pid = self.property_of("MainPID")
+            self.succeeds("dpkg", "-i", "--force-confold", "/srv/" + os.path.basename(PACKAGE))
+            self.assertEqual(self.succeeds("dpkg-query", "-W", "-f", "${Version}", "plasm"),
+                             version())
+            self.eventually("no restart after an upgrade", lambda: (
+                self.property_of("MainPID") not in ("0", pid) and
+                self.property_of("ActiveState") == "active"))
+            self.assertIn("# mine", self.succeeds("cat", "/etc/plasm/plasmd.conf"))
+            self.assertEqual(self.peer_id(), identity)
+            self.succeeds("systemctl", "is-enabled", "plasmd")
+        with machine.Machine(self.root, kept=True) as self.machine:
+            self.eventually("not started at boot",
+                            lambda: self.property_of("ActiveState") == "active")
+            self.assertEqual(self.peer_id(), identity)
+            self.assertEqual(self.outside("receipt", job_id, "--node", node), "cba\n")
+            self.assertEqual(self.run_hello(), "cba\n")
 
 
 if __name__ == "__main__":
