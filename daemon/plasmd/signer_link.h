@@ -8,7 +8,7 @@
 #include "signer/client.h"
 
 /* The package's socket. */
-#define SIGNER_SOCKET_DEFAULT "/run/plasm-sign.sock"
+#define SIGNER_SOCKET_DEFAULT "/run/plasm/sign.sock"
 /* Without a signer for so long new jobs are refused. */
 #define SIGNER_AWAY_MAX (1 * NANOS_SECOND)
 

@@ -135,15 +135,34 @@ class Package(Installed):
         self.assertEqual(self.succeeds("sh", "-c", f"grep CapEff /proc/{pid}/status").split()[1],
                          "0" * 16)
         self.assertEqual(self.succeeds("stat", "-L", "-c", "%a", "/var/lib/plasm").strip(), "700")
-        self.assertEqual(self.succeeds("stat", "-c", "%a", "/var/lib/plasm/identity.key").strip(),
-                         "600")
+        self.check_key()
         sandboxes = self.succeeds("systemctl", "list-units", "--plain", "--no-legend",
                                   "plasm-run@*.service").split()
-        for unit in ("plasmd.service", sandboxes[0]):
+        for unit in ("plasmd.service", "plasm-sign.service", sandboxes[0]):
             exposure = self.succeeds("systemd-analyze", "--no-pager", "security", unit)
             exposure = float(re.search(r"exposure level for \S+: ([0-9.]+)", exposure).group(1))
             self.assertLessEqual(exposure, EXPOSURE_MAX, unit)
         self.wait_for_log(WALLS)
+
+    def check_key(self):
+        """plasm-sign's alone: not for plasmd's user, in no way."""
+        key = "/var/lib/plasm-sign/identity.key"
+        self.assertEqual(self.succeeds("stat", "-c", "%a %U", key).strip(), "600 plasm-sign")
+        self.succeeds("test", "!", "-e", "/var/lib/plasm/identity.key")
+        pid = self.succeeds("systemctl", "show", "-P", "MainPID", "plasm-sign.service").strip()
+        user = self.succeeds("grep", "^Uid:", f"/proc/{pid}/status").split()[1]
+        self.assertEqual(user, self.succeeds("id", "-u", "plasm-sign").strip())
+        for path in (key, f"/proc/{pid}/mem", f"/proc/{pid}/environ"):
+            command = ["setpriv", "--reuid", "plasm", "--clear-groups", "head", "-c", "1", path]
+            refused = self.machine.run(*command)
+            self.assertNotEqual(refused.returncode, 0, path)
+            self.assertIn("Permission denied", refused.stdout, path)
+        self.assertEqual(json.loads(self.succeeds("plasmd", "key", "show", "--json"))["peer_id"],
+                         self.peer_id())
+        self.succeeds("kill", "-KILL", pid)
+        self.assertEqual(self.run_hello(), "cba\n")
+        self.wait_for_log(r"ERROR plasmd: sign: plasm-sign ended.*",
+                          r"WARN plasmd: sign: plasm-sign is back.*")
 
     def check_configuration(self):
         path = "/etc/plasm/plasmd.conf"
@@ -166,6 +185,9 @@ class Package(Installed):
         self.succeeds("systemctl", "start", "plasmd")
         self.assertEqual(self.peer_id(), identity)
         # The same version again: an upgrade restarts the service and keeps everything.
+        # Its key is where older versions had it: it moves.
+        self.succeeds("mv", "/var/lib/plasm-sign/identity.key", "/var/lib/plasm/")
+        self.succeeds("chown", "plasm:", "/var/lib/plasm/identity.key")
         pid = self.property_of("MainPID")
         self.succeeds("dpkg", "-i", "/srv/" + os.path.basename(PACKAGE))
         self.eventually("no restart after an upgrade", lambda: (
@@ -176,9 +198,9 @@ class Package(Installed):
 
     def check_purge(self):
         self.succeeds("dpkg", "--remove", "plasm")
-        self.succeeds("test", "-e", "/var/lib/plasm/identity.key")
+        self.succeeds("test", "-e", "/var/lib/plasm-sign/identity.key")
         self.succeeds("dpkg", "--purge", "plasm")
-        left = self.machine.run("sh", "-c", "ls -d /var/lib/plasm /var/lib/private/plasm "
+        left = self.machine.run("sh", "-c", "ls -d /var/lib/plasm* /var/lib/private/plasm "
                                 "/etc/plasm /etc/ufw/applications.d/plasm "
                                 "/usr/bin/plasm* /usr/libexec/plasm 2>/dev/null")
         self.assertEqual(left.stdout, "")
