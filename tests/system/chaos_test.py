@@ -23,6 +23,8 @@ SOURCE = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 HELLO = os.path.join(SOURCE, "wasm-examples/hello/target/wasm32-wasip1/release/hello.wasm")
 CLIENTS = 4
 ANSWER_SECONDS_MAX = 120
+# Offers for each job that shall be acknowledged: many meet a worker that is just starting.
+ATTEMPTS_MAX = 20
 # A client whose worker died hears nothing for a while: it is killed then, as clients are.
 COMMAND_SECONDS_MAX = 5
 # The daemon itself half of the time; the others as often as each other.
@@ -53,7 +55,8 @@ def children(pid):
 class Cluster:
     """One worker that comes back on the same port whenever it was killed."""
 
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, ambushes_max):
+        self.ambushes_max = ambushes_max
         self.worker = Worker(build, directory, listen=free_port())
         self.worker.__enter__()
         self.kills = {name: 0 for name in (*TARGETS, "ambush")}
@@ -64,7 +67,7 @@ class Cluster:
         """Kills the daemon right now, when it has just acknowledged something. Whoever watches
         `ambushed` starts it again."""
         if self.lock.acquire(blocking=False):
-            if not self.ambushed.is_set():
+            if not self.ambushed.is_set() and self.kills["ambush"] < self.ambushes_max:
                 self.worker.process.kill()
                 self.kills["ambush"] += 1
                 self.ambushed.set()
@@ -208,8 +211,14 @@ class Client(threading.Thread):
             self.faults.append(f"{job.job_id}: accepted a second time")
 
     def run(self):
-        for _ in range(self.count):
+        acknowledged = 0
+        for _ in range(ATTEMPTS_MAX * self.count):
+            if acknowledged == self.count:
+                break
             job = self.submit()
+            acknowledged += job.acknowledged
+            if not job.acknowledged:
+                time.sleep(0.1)
             if job.acknowledged and not job.receipts:
                 self.settle(job)
             if job.acknowledged and self.random.random() < 0.2:
@@ -268,7 +277,7 @@ def main():
     random.seed(options.seed)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
-        cluster = Cluster(build, directory)
+        cluster = Cluster(build, directory, options.rounds // 2)
         clients = [Client(build, directory, number, options.jobs // CLIENTS, options.seed,
                           cluster)
                    for number in range(CLIENTS)]
@@ -295,7 +304,7 @@ def main():
         faults += check_database(os.path.join(directory, "state", "store", "plasm.db"), clients)
         jobs = [job for client in clients for job in client.jobs]
         acknowledged = [job for job in jobs if job.acknowledged]
-        print(f"chaos: {len(jobs)} jobs, {len(acknowledged)} acknowledged, "
+        print(f"chaos: {len(jobs)} offers, {len(acknowledged)} acknowledged, "
               f"{sum(1 for job in acknowledged if job.receipts)} with a receipt, "
               f"{sum(1 for job in acknowledged if job.lost)} lost, {rounds} rounds, kills "
               f"{cluster.kills}, {time.monotonic() - begun:.0f} s")
@@ -303,7 +312,7 @@ def main():
             print("FAULT", fault)
         if faults:
             print(cluster.worker.log()[-4000:])
-        return 1 if faults or not acknowledged else 0
+        return 1 if faults or len(acknowledged) < options.jobs // CLIENTS * CLIENTS else 0
 
 
 if __name__ == "__main__":
