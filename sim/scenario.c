@@ -237,7 +237,8 @@ static void search_due(struct timer *timer) {
     seeker->search = search;
     search->wanted->sought++;
     search->is_parted = scenario->is_parted;
-    search->is_healed = !scenario->is_parted && seeker->was_away != search->wanted->was_away;
+    search->is_healed = !scenario->is_parted && !search->is_attacked &&
+                        seeker->was_away != search->wanted->was_away;
     scenario->report->healed_lookups.count += search->is_healed;
     attempts_of(search)->count++;
     TRACE(&scenario->sim.trace, now_of(scenario), "search", seeker->node.site.number,
