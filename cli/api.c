@@ -25,7 +25,7 @@ static int connect_path(const char *path) {
         return -1;
     }
     snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) != 0) {
         int error = errno;
         (void)close(fd);
@@ -54,7 +54,7 @@ static int connect_host(const char *text) {
     }
     int fd = -1;
     for (const struct addrinfo *each = found; each != NULL && fd < 0; each = each->ai_next) {
-        fd = socket(each->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        fd = socket(each->ai_family, SOCK_STREAM, 0);
         if (fd >= 0 && connect(fd, each->ai_addr, each->ai_addrlen) != 0) {
             int error = errno;
             (void)close(fd);
