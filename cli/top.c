@@ -280,7 +280,7 @@ static bool wait_turn(void) {
 }
 
 static int watch(const struct cli_options *options, const char *url) {
-    struct view view = {NULL};
+    struct view view = {.status = NULL};
     struct sample before = {0};
     struct screen screen = {.out = stdout};
     if (!isatty(STDOUT_FILENO) || !take_terminal()) {
@@ -311,7 +311,7 @@ static int watch(const struct cli_options *options, const char *url) {
 
 int command_top(struct cli_options *options) {
     const char *url = options->node_url != NULL ? options->node_url : API_URL_DEFAULT;
-    struct view view = {NULL};
+    struct view view = {.status = NULL};
     if (!options->once && !options->json) {
         return watch(options, url);
     }
