@@ -15,8 +15,8 @@ def read(path):
 
 
 def schema():
-    """[(section, key, default)] of the table in config.c."""
-    text = read("daemon/plasmd/config.c")
+    """[(section, key, default)] of the table in config_schema.c."""
+    text = read("daemon/plasmd/config_schema.c")
     table = re.search(r"settings\[\] = \{\n(.*?)\n\};", text, re.S).group(1)
     table = re.sub(r'"\n\s*"', "", table)  # literals that stand in two lines
     rows = re.findall(r'\{"(\w+)",\s*"(\w+)",\s*KIND_\w+,\s*FIELD\(\w+\),[^"]*?\{(?:NULL|[^}]*)\},'
@@ -45,8 +45,8 @@ class Settings(unittest.TestCase):
 
     def test_schema_is_read(self):
         rows = schema()
-        self.assertEqual(len(rows), read("daemon/plasmd/config.c").count("     FIELD(") +
-                         len(re.findall(r"\{.*KIND_.*FIELD\(", read("daemon/plasmd/config.c"))))
+        self.assertEqual(len(rows), read("daemon/plasmd/config_schema.c").count("     FIELD(") +
+                         len(re.findall(r"\{.*KIND_.*FIELD\(", read("daemon/plasmd/config_schema.c"))))
         self.assertIn(("node", "state_dir", "/var/lib/plasm"), rows)
 
     def test_configuration_file(self):
