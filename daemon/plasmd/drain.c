@@ -51,13 +51,21 @@ static void begin(struct worker *worker, const char *who, nanos now) {
     fail_jobs(worker, false, now);
 }
 
+/* Runners are not listened to any more, and nobody who should sign or read is waited for longer
+ * than for a goodbye. */
+static void end_at_once(struct worker *worker, nanos now) {
+    worker->drain.at_once = true;
+    worker->drain.phase = DRAIN_LINGERING;
+    set_deadline(worker, nanos_add(now, DRAIN_LINGER));
+    fail_jobs(worker, true, now);
+}
+
 void drain_asked(struct worker *worker, const char *who, nanos now) {
     if (!worker->stopping) {
         begin(worker, who, now);
     } else if (worker->drain.phase < DRAIN_LINGERING) {
         daemon_log(LOG_LEVEL_WARNING, "Stopping at once: %s again", who);
-        worker->drain.at_once = true; /* runners are not listened to any more */
-        fail_jobs(worker, true, now);
+        end_at_once(worker, now);
     }
     drain_check(worker, now);
 }
@@ -88,8 +96,7 @@ void drain_expire(struct worker *worker, nanos now) {
         stop_running(worker, now);
         break;
     case DRAIN_KILLING:
-        worker->drain.at_once = true;
-        fail_jobs(worker, true, now);
+        end_at_once(worker, now);
         break;
     case DRAIN_LINGERING:
         uv_stop(&worker->loop);

@@ -46,6 +46,16 @@ uint64_t worker_free_slots(const struct worker *worker) {
     return !worker->stopping && worker->job_count < running ? running - worker->job_count : 0;
 }
 
+/* It waits for nobody's turn any more. */
+static void leave_queue(struct job *job) {
+    struct worker *worker = job->worker;
+    if (list_linked(&job->compiles)) {
+        list_remove(&worker->compiling, &job->compiles);
+    }
+    scheduler_leave(&worker->compile_turns, &job->compile_turn);
+    scheduler_leave(&worker->turns, &job->turn);
+}
+
 void job_free(struct job *job) {
     struct worker *worker = job->worker;
     struct list_node *node;
@@ -60,11 +70,7 @@ void job_free(struct job *job) {
     job_receipt_forget(job);
     owner->owner = false;
     heap_remove(&worker->deadlines, &job->deadline.node);
-    if (list_linked(&job->compiles)) {
-        list_remove(&worker->compiling, &job->compiles);
-    }
-    scheduler_leave(&worker->compile_turns, &job->compile_turn);
-    scheduler_leave(&worker->turns, &job->turn);
+    leave_queue(job);
     map_remove(&worker->jobs, &job->node);
     worker->job_count--;
     if (job->module != NULL) {
@@ -80,6 +86,7 @@ void job_free(struct job *job) {
 
 void job_end_without_run(struct job *job, enum runner_status status, const char *text, nanos now) {
     job->over = true;
+    leave_queue(job); /* its receipt may take a while, and it must not run meanwhile */
     job->started_ms = job->started_ms != 0 ? job->started_ms : host_unix_ms();
     job->result = (struct runner_result){.status = status, .exit_code = EXIT_CODE_NONE};
     snprintf(job->result_text, sizeof(job->result_text), "%s", text);
@@ -157,6 +164,7 @@ void job_tell(struct job *job, enum job_state state, uint64_t position, nanos no
 
 bool job_run(struct job *job, nanos now) {
     struct worker *worker = job->worker;
+    ENSURE(!job->over);
     int error = submit(job, now);
     if (error == PLASM_LIMIT || error == PLASM_STATE) {
         return false;

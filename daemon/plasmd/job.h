@@ -102,6 +102,8 @@ void job_free(struct job *job);
 void session_pump(struct session *session, nanos now);
 /* Ends the stream as if the connection was lost. */
 void session_cut(struct session *session, nanos now);
+/* Bytes that sessions may still hold; the bound may have been lowered below what they do. */
+uint64_t session_room(const struct worker *worker);
 /* The session's job has ended or there is none: it may go once its stream is over. */
 void session_release(struct session *session);
 void session_expire(struct session *session, nanos now);

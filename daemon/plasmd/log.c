@@ -2,6 +2,7 @@
 #include "plasmd/log.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,6 +16,8 @@
 #define HELD_SIZE 16384
 static_assert(HELD_SIZE >= LINE_SIZE, "a line must fit");
 
+/* The store writes lines from its own thread. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool holds;
 static size_t held_size;
 static char held[HELD_SIZE];
@@ -34,25 +37,36 @@ static void write_all(const char *line, size_t size) {
     }
 }
 
-void daemon_log_flush(void) {
+static void flush(void) {
     write_all(held, held_size);
     held_size = 0;
 }
 
+void daemon_log_flush(void) {
+    (void)pthread_mutex_lock(&lock);
+    flush();
+    (void)pthread_mutex_unlock(&lock);
+}
+
 void daemon_log_hold(bool hold) {
-    daemon_log_flush();
+    (void)pthread_mutex_lock(&lock);
+    flush();
     holds = hold;
+    (void)pthread_mutex_unlock(&lock);
 }
 
 static void write_line(enum log_level level, const char *line, size_t size) {
+    (void)pthread_mutex_lock(&lock);
+    lines[level]++;
     if (held_size + size > sizeof(held)) {
-        daemon_log_flush();
+        flush();
     }
     memcpy(held + held_size, line, size);
     held_size += size;
     if (!holds || level <= LOG_LEVEL_WARNING) {
-        daemon_log_flush();
+        flush();
     }
+    (void)pthread_mutex_unlock(&lock);
 }
 
 static size_t escape(const char *text, char *room) {
@@ -90,7 +104,6 @@ uint64_t daemon_log_lines(enum log_level level) {
 
 static void write_event(void *context, enum log_level level, const char *topic, const char *text) {
     (void)context;
-    lines[level]++;
     if (log_format == LOG_FORMAT_JSON) {
         write_json(level, topic, text);
         return;

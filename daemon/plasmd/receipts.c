@@ -69,11 +69,19 @@ static void tell_watchers(struct job *job, const struct job_receipt *receipt, na
     }
 }
 
-static void no_receipt(const struct job *job, int error, const struct fault *fault) {
+/* Nothing can be said of its end: whoever waits is cut off, and asks again. */
+static void no_receipt(struct job *job, int error, const struct fault *fault, nanos now) {
+    struct list_node *node = list_first(&job->watchers);
     job->worker->metrics.receipts_failed++;
     daemon_log(LOG_LEVEL_ERROR, "No receipt for job %s: %s %s %s",
                job->owner->machine.manifest.job_id, plasm_error_message(error), fault->field,
                fault->text);
+    while (node != NULL) {
+        struct session *session = CONTAINER_OF(node, struct session, watcher);
+        node = list_next(&job->watchers, node);
+        session_cut(session, now);
+    }
+    job_free(job);
 }
 
 static void count_signed(const struct job *job, const struct job_receipt *receipt, nanos waited) {
@@ -98,8 +106,7 @@ static void finish(struct job *job, nanos now) {
     const char *job_id = job->owner->machine.manifest.job_id;
     static const struct fault none = {.field = "", .text = ""};
     if (receipt->error != 0) {
-        no_receipt(job, receipt->error, &none);
-        job_free(job);
+        no_receipt(job, receipt->error, &none, now);
         return;
     }
     nanos waited = nanos_since(now, receipt->asked);
@@ -184,8 +191,7 @@ void job_conclude(struct job *job, nanos now) {
         error = make(job, receipt, &fault);
     }
     if (error != 0) {
-        no_receipt(job, error, &fault);
-        job_free(job);
+        no_receipt(job, error, &fault, now);
         return;
     }
     ask(receipt);

@@ -57,7 +57,7 @@ void replay_continue(struct session *session) {
 bool replay_start(struct session *session, struct store_job *known) {
     struct worker *worker = session->worker;
     struct replay *replay = calloc(1, sizeof(*replay));
-    if (replay == NULL || known->output_size > worker->config->queued_bytes - worker->held_bytes) {
+    if (replay == NULL || known->output_size > session_room(worker)) {
         free(replay);
         return false;
     }

@@ -135,10 +135,14 @@ static uint64_t held_max(const struct worker *worker) {
     return worker->config->queued_bytes;
 }
 
+uint64_t session_room(const struct worker *worker) {
+    return worker->held_bytes < held_max(worker) ? held_max(worker) - worker->held_bytes : 0;
+}
+
 /* Counts bytes a session keeps; false when all clients together hold too much. */
 static bool hold(struct session *session, struct buffer *place, struct bytes data) {
     struct worker *worker = session->worker;
-    if (data.size > held_max(worker) - worker->held_bytes || buffer_append(place, data) != 0) {
+    if (data.size > session_room(worker) || buffer_append(place, data) != 0) {
         return false;
     }
     session->held_bytes += data.size;

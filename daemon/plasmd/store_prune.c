@@ -75,6 +75,13 @@ static bool prune_jobs(struct store *store, int64_t before_ms, bool *ret_more) {
     if (last == 0) {
         return true;
     }
+    int64_t outputs = 0;
+    snprintf(sql, sizeof(sql),
+             "SELECT coalesce(sum(length(output) + 64), 0) FROM outputs WHERE number <= %lld",
+             (long long)last);
+    if (!store_integer(store->database, sql, &outputs)) {
+        return false;
+    }
     snprintf(
         sql, sizeof(sql),
         "BEGIN IMMEDIATE; DELETE FROM outputs WHERE number <= %lld; DELETE FROM receipts WHERE "
@@ -85,6 +92,8 @@ static bool prune_jobs(struct store *store, int64_t before_ms, bool *ret_more) {
         (void)store_execute(store->database, "ROLLBACK");
         return false;
     }
+    uint64_t freed = (uint64_t)outputs;
+    store->outputs_bytes -= freed < store->outputs_bytes ? freed : store->outputs_bytes;
     *ret_more = true;
     return true;
 }

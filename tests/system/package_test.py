@@ -23,7 +23,7 @@ SECONDS_MAX = 30
 EXPOSURE_MAX = 1.5  # of systemd-analyze security: 0 is best, 10 worst
 # The sandbox's service stands behind every wall that plasm-run knows, but for root's.
 WALLS = r"INFO plasmd: Sandbox ready: seccomp, .*Landlock \d+, user namespace, (.*namespace.*){3}"
-BUILD = PACKAGE = SYSTEM = None
+BUILD = PACKAGE = SYSTEM = LIMITS = None
 OLDER = "0.0.9"
 
 
@@ -33,11 +33,12 @@ def version():
 
 
 def setUpModule():
-    global PACKAGE, SYSTEM
+    global PACKAGE, SYSTEM, LIMITS
     subprocess.run([os.path.join(ROOT, "tools/build-deb")], check=True, cwd=ROOT)
     packages = glob.glob(os.path.join(ROOT, f"daemon/target/debian/plasm_{version()}_*.deb"))
     assert len(packages) == 1, packages
     PACKAGE = packages[0]
+    LIMITS = os.path.join(BUILD, "wasm-tests", "limits.wasm")
     SYSTEM = os.path.join(BUILD, "system", "machine")
     machine.make_root(SYSTEM)
 
@@ -98,7 +99,7 @@ class Package(Installed):
 
     @classmethod
     def setUpClass(cls):
-        cls.machine = machine.Machine(SYSTEM, [PACKAGE, MODULE])
+        cls.machine = machine.Machine(SYSTEM, [PACKAGE, MODULE, LIMITS])
         cls.machine.__enter__()
 
     @classmethod
@@ -173,6 +174,18 @@ class Package(Installed):
         self.assertIn(f"{path}.bad:2:", result.stdout)
         self.succeeds("rm", path + ".bad")
 
+    def check_stop_under_a_job(self):
+        """The sandbox and the signer are there until the job has its receipt."""
+        before = self.machine.journal("plasmd").count("Executing WASM module")
+        self.succeeds("sh", "-c", f"plasm run /srv/limits.wasm --node {NODE} --timeout 8 --receipt "
+                      "/tmp/stopped.json -- loop >/dev/null 2>&1 </dev/null &")
+        self.eventually("the job does not run", lambda: before < self.machine.journal(
+            "plasmd").count("Executing WASM module"))
+        self.succeeds("systemctl", "stop", "plasmd")
+        receipt = self.eventually("no receipt", lambda: self.machine.run(
+            "sh", "-c", "cat /tmp/stopped.json 2>/dev/null").stdout)
+        self.assertEqual(json.loads(receipt)["receipt"]["status"], "timeout")
+
     def check_restarts(self):
         identity, pid = self.peer_id(), self.property_of("MainPID")
         self.succeeds("kill", "-KILL", pid)
@@ -180,7 +193,7 @@ class Package(Installed):
             self.property_of("MainPID") not in ("0", pid) and
             self.property_of("ActiveState") == "active"))
         self.assertEqual(self.run_hello(), "cba\n")
-        self.succeeds("systemctl", "stop", "plasmd")
+        self.check_stop_under_a_job()
         self.assertEqual(self.property_of("Result"), "success")
         self.succeeds("systemctl", "start", "plasmd")
         self.assertEqual(self.peer_id(), identity)

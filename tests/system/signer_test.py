@@ -24,6 +24,7 @@ from worker import Runner, Worker, plasm
 BUILD = os.path.abspath(sys.argv.pop(1))
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HELLO = os.path.join(SOURCE, "wasm-examples/hello/target/wasm32-wasip1/release/hello.wasm")
+LIMITS = os.path.join(BUILD, "wasm-tests", "limits.wasm")
 SIGN = os.path.join(BUILD, "bin", "plasm-sign")
 PATIENCE = 30
 
@@ -102,6 +103,64 @@ class Signer:
             answers.append((outcome, number, data[7:7 + size]))
             data = data[7 + size:]
         return answers or None
+
+
+class Slow(unittest.TestCase):
+    def test_a_cancelled_job_does_not_run_while_its_receipt_waits(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "plasmd.conf")
+            with open(path, "w", encoding="ascii") as file:
+                file.write("[jobs]\nrunning = 1\n")
+            with Worker(BUILD, directory, "--config", path) as worker:
+                def run(*words):
+                    return subprocess.Popen(
+                        [os.path.join(BUILD, "bin", "plasm"), "run", *words[:1], "--node",
+                         worker.address, "--state-dir", "", "--", *words[1:]],
+                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+                def said(text, count):
+                    wait_until(f"{count} times {text!r}", lambda: worker.log().count(text) >= count)
+
+                running = run(LIMITS, "loop")
+                said("Executing WASM module", 1)
+                waiting = run(HELLO)
+                said("Accepting job", 2)
+                signer = signer_of(worker)
+                os.kill(signer, signal.SIGSTOP)
+                try:
+                    waiting.send_signal(signal.SIGINT)
+                    said("cancelled before it ran", 1)
+                    running.send_signal(signal.SIGINT)
+                    said("Execution complete", 2)  # its place is free now
+                    worker.process.send_signal(signal.SIGUSR1)
+                    said("Status:", 1)
+                    self.assertEqual(worker.log().count("Executing WASM module"), 1)
+                finally:
+                    os.kill(signer, signal.SIGCONT)
+                for process in (running, waiting):
+                    _, error = process.communicate(timeout=PATIENCE)
+                    self.assertIn(b"cancelled", error)
+                self.assertEqual(Runner(worker).run(HELLO)[0], 0)
+            self.assertEqual(stored(directory), (3, 3, 3))
+
+    def test_asked_twice_a_worker_stops_without_its_signer(self):
+        with tempfile.TemporaryDirectory() as directory, Worker(BUILD, directory) as worker:
+            job = subprocess.Popen([os.path.join(BUILD, "bin", "plasm"), "run", LIMITS, "--node",
+                                    worker.address, "--state-dir", "", "--", "loop"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+            wait_until("a job runs", lambda: "Executing WASM module" in worker.log())
+            signer = signer_of(worker)
+            os.kill(signer, signal.SIGSTOP)
+            try:
+                worker.process.terminate()
+                wait_until("it drains", lambda: "Draining" in worker.log())
+                worker.process.terminate()
+                self.assertEqual(worker.process.wait(PATIENCE), 0)
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(signer, signal.SIGCONT)
+            job.wait(PATIENCE)
 
 
 class Requests(unittest.TestCase):
