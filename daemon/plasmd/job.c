@@ -175,6 +175,7 @@ bool job_run(struct job *job, nanos now) {
         return true;
     }
     job->phase = JOB_RUNNING;
+    job->run_since = now;
     job->started_ms = host_unix_ms();
     worker->running++;
     histogram_add(&worker->metrics.queue_wait,
@@ -333,6 +334,10 @@ void job_lost(struct job *job, nanos now) {
 void job_expire(struct job *job, nanos now) {
     if (job->over) {
         job_give_up_reader(job, now);
+    } else if (job->paused) {
+        daemon_log(LOG_LEVEL_INFO, "Job %s: its client does not read its output",
+                   job->owner->machine.manifest.job_id);
+        session_cut(job->owner, now); /* which lets it go on, to its end */
     } else {
         job_cancel(job, now);
     }
@@ -360,17 +365,27 @@ static bool drain_backlog(struct job *job) {
     return true;
 }
 
-/* Output that has to wait: the module stops at its next write. */
-static int keep_back(struct job *job, enum job_stream stream, struct bytes data) {
+/* The module stops at its next write. Its runner cannot say that its time is over then, so it is
+ * the daemon that does not wait for ever. */
+static int pause_run(struct job *job, nanos now) {
+    const struct config *config = job->worker->config;
+    nanos end = nanos_add(job->run_since, job->limits.wall_ms * NANOS_MILLISECOND);
+    nanos patience = nanos_add(end > now ? end : now, config->lost_grace_ms * NANOS_MILLISECOND);
+    job->paused = true;
+    runner_job_pause(job->run);
+    return heap_set(&job->worker->deadlines, &job->deadline.node, patience);
+}
+
+/* Output that has to wait. */
+static int keep_back(struct job *job, enum job_stream stream, struct bytes data, nanos now) {
     uint8_t head[PIECE_HEAD_SIZE];
     struct writer writer = writer_of((struct span){head, sizeof(head)});
     writer_u8(&writer, (uint8_t)stream);
     writer_u32(&writer, (uint32_t)data.size);
-    if (!job->paused) {
-        job->paused = true;
-        runner_job_pause(job->run);
+    int error = job->paused ? 0 : pause_run(job, now);
+    if (error == 0) {
+        error = buffer_append(&job->backlog, BYTES_ARRAY(head));
     }
-    int error = buffer_append(&job->backlog, BYTES_ARRAY(head));
     return error != 0 ? error : buffer_append(&job->backlog, data);
 }
 
@@ -382,6 +397,7 @@ void job_writable(struct job *job, nanos now) {
         job_conclude(job, now);
     } else if (job->paused) {
         job->paused = false;
+        heap_remove(&job->worker->deadlines, &job->deadline.node);
         runner_job_resume(job->run);
     }
 }
@@ -402,7 +418,7 @@ static void take_output(struct job *job, const struct runner_event_output *outpu
         taken = output->data.size;
     }
     if (taken < output->data.size &&
-        keep_back(job, stream, bytes_slice(output->data, taken, output->data.size)) != 0) {
+        keep_back(job, stream, bytes_slice(output->data, taken, output->data.size), now) != 0) {
         daemon_log(LOG_LEVEL_WARNING, "Job %s: output overran its pause",
                    job->owner->machine.manifest.job_id);
         buffer_clear(&job->backlog);

@@ -47,9 +47,10 @@ struct job {
     enum job_state told_state; /* what its client knows */
     uint64_t told_position;
     nanos accepted_at;
-    struct deadline deadline; /* of the grace after the connection was lost */
-    struct session *owner;    /* kept until the job has ended: holds the manifest */
-    struct list watchers;     /* sessions, the owner's too */
+    /* Of the grace after the connection was lost, of the wait for a client that does not read. */
+    struct deadline deadline;
+    struct session *owner; /* kept until the job has ended: holds the manifest */
+    struct list watchers;  /* sessions, the owner's too */
     enum job_phase phase;
     struct job_limits limits;
     enum runner_flavour flavour;
@@ -65,6 +66,7 @@ struct job {
     bool paused;
     bool cancelled;
     const char *stop_text; /* why the worker itself stopped it; NULL: it did not */
+    nanos run_since;
     int64_t started_ms;
     int64_t number; /* the store's */
     /* Once it is over, until its output is sent: */
@@ -91,7 +93,7 @@ void job_cancel(struct job *job, nanos now);
 void job_stop(struct job *job, const char *text, nanos now);
 /* It is over and its output is not read: it ends without. */
 void job_give_up_reader(struct job *job, nanos now);
-/* The last watcher is gone: the grace begins. */
+/* The last watcher is gone: the grace begins; or nobody is there to read the rest of its output. */
 void job_lost(struct job *job, nanos now);
 /* The owner's machine has room again. */
 void job_writable(struct job *job, nanos now);

@@ -48,11 +48,17 @@ static void detach(struct session *session, nanos now) {
         return;
     }
     list_remove(&job->watchers, &session->watcher);
-    bool alone = list_empty(&job->watchers);
+    bool lost = list_empty(&job->watchers);
     if (!session->owner) {
         free_session(session);
+    } else {
+        job_worker_receive_lost(&session->machine);
+        lost = lost || job->over;
+        if (!job->over) {
+            job_writable(job, now); /* what waited for this client keeps nobody waiting any more */
+        }
     }
-    if (alone) {
+    if (lost) {
         job_lost(job, now);
     }
 }
@@ -69,7 +75,6 @@ static void drop_stream(struct session *session) {
 void session_cut(struct session *session, nanos now) {
     if (session->stream != NULL) {
         drop_stream(session);
-        job_worker_receive_lost(&session->machine);
         detach(session, now);
     }
 }
@@ -211,7 +216,9 @@ static bool answer_known(struct session *session, const struct job_worker_offer 
         } else if (job_worker_resume(&session->machine, &job->limits, 0, false) == 0) {
             session->job = job;
             list_append(&job->watchers, &session->watcher);
-            heap_remove(&worker->deadlines, &job->deadline.node);
+            if (!job->over && !job->paused) {
+                heap_remove(&worker->deadlines, &job->deadline.node);
+            }
         }
         return true;
     }

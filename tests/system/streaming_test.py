@@ -88,6 +88,12 @@ class Streaming(unittest.TestCase):
             time.sleep(0.01)
         return self.ended(since)[0]
 
+    def wait_log(self, since, text, count=1):
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        while sum(text in line for line in self.worker.log().splitlines()[since:]) < count:
+            self.assertLess(time.monotonic(), deadline, f"never in the log: {text}")
+            time.sleep(0.01)
+
     def log_size(self):
         return len(self.worker.log().splitlines())
 
@@ -129,6 +135,45 @@ class Streaming(unittest.TestCase):
         code, _, error = plasm(BUILD, "verify", receipt, "--key", self.worker.peer_id)
         self.assertEqual(code, 0, error)
         self.assertEqual(json.loads(read_file(receipt))["receipt"]["status"], "cancelled")
+
+    def test_nobody_reads_and_the_job_ends_all_the_same(self):
+        lines = self.log_size()
+        process = self.start_writer("--timeout", "2")
+        begun = time.monotonic()
+        event = self.wait_ended(lines)
+        print(f"a job of 2 s that nobody reads ended after {time.monotonic() - begun:.1f} s")
+        self.assertIn("does not read its output", self.worker.log())
+        self.assertIn("status=timeout", event["message"])
+        self.wait_log(lines, "Signed receipt")
+        process.kill()
+        process.communicate()
+
+    def test_a_client_that_comes_back_before_its_loss_is_seen(self):
+        """The job waits for its first connection to read; when that is lost, it goes on."""
+        state = os.path.join(self.directory.name, "back")
+        address = next(line for line in
+                       read_file(os.path.join(self.directory.name, "addresses")).decode().split()
+                       if "/tcp/" in line)
+        command = os.path.join(BUILD, "bin", "plasm")
+        lines = self.log_size()
+        process = subprocess.Popen(
+            [command, "run", STREAMS, "--node", address, "--state-dir", state, "--output", "2G",
+             "--timeout", "100", "--", "count", str(64 << 20), "65536"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.read(1)
+        job_id, = os.listdir(os.path.join(state, "jobs"))
+        watcher = subprocess.Popen(
+            [command, "receipt", job_id, "--state-dir", state], stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        self.wait_log(lines, "Job offer received", 2)
+        self.assertEqual(self.ended(lines), [])
+        process.kill()
+        process.communicate()
+        begun = time.monotonic()
+        event = self.wait_ended(lines)
+        print(f"the job went on and ended {time.monotonic() - begun:.1f} s after the loss")
+        self.assertIn("exit_code=0", event["message"])
+        watcher.communicate(timeout=WAIT_SECONDS_MAX)
 
     def test_streams_keep_their_order_for_a_slow_reader(self):
         """More than any buffer holds, of both streams in turn."""
