@@ -16,8 +16,9 @@
 #define PIECE_HEAD_SIZE 5
 /* Everything is held back so long after the acceptance: a quick job answers with one write. */
 #define HOLD_TIME (1 * NANOS_MILLISECOND)
-/* Output that may wait in the daemon besides the machine's own bound: what the runner had read. */
-#define BACKLOG_MAX (256 * 1024)
+/* Output that may wait in the daemon besides the machine's own bound: what had been read when it
+ * paused, and, when it is cancelled then, all that is still in its socket and its last words. */
+#define BACKLOG_MAX (1024 * 1024)
 
 static struct bytes job_key(const struct peer_id *client, const char *job_id, uint8_t *room) {
     memcpy(room, client->bytes, client->size);
