@@ -36,6 +36,8 @@ static void check_state(const struct question *question, struct admit_answer *an
     if (question->load->draining) {
         refuse(answer, JOB_REJECTED_UNAVAILABLE,
                "draining: the worker is stopping and takes no new jobs");
+    } else if (question->load->pause != NULL) {
+        refuse(answer, JOB_REJECTED_UNAVAILABLE, "paused: %s", question->load->pause);
     } else if (!question->load->sandbox_ready) {
         refuse(answer, JOB_REJECTED_UNAVAILABLE, "the sandbox is starting");
     } else if (question->load->signer_away) {
@@ -53,6 +55,9 @@ static void check_time(const struct question *question, struct admit_answer *ans
 static void check_node(const struct question *question, struct admit_answer *answer) {
     const struct manifest *manifest = question->offer->manifest;
     const struct admit_node *node = question->node;
+    if (question->offer->module_denied) {
+        refuse(answer, JOB_REJECTED_DENIED, "this worker's operator does not run this module");
+    }
     if (manifest->arch[0] != '\0' && strcmp(manifest->arch, node->arch) != 0) {
         refuse(answer, JOB_REJECTED_UNSUPPORTED, "arch is not this worker's: %s asked, it is %s",
                manifest->arch, node->arch);

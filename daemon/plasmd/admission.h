@@ -26,6 +26,7 @@ struct admit_node {
 /* What it has to do now. */
 struct admit_load {
     bool draining;
+    const char *pause; /* why the operator lends nothing now; NULL: he does */
     bool sandbox_ready;
     bool signer_away; /* for so long that jobs should go elsewhere */
     uint64_t jobs;
@@ -38,6 +39,7 @@ struct admit_offer {
     const struct manifest *manifest;
     uint64_t stdin_size;
     int64_t now_unix_s;
+    bool module_denied; /* by the operator */
 };
 
 enum admit_verdict {

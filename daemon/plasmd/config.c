@@ -1,8 +1,10 @@
 /* Settings: the INI file, and values as people write them. */
 #include "plasmd/config.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ini.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +30,10 @@ void config_default(struct config *config) {
         }
     }
 }
+
+/* Beside <path>: what packages and tools add without touching the operator's file. */
+#define DROP_INS       ".d"
+#define DROP_IN_SUFFIX ".conf"
 
 static bool fail(char fault[CONFIG_FAULT_SIZE], const char *key, const char *value,
                  const char *wanted) {
@@ -174,6 +180,7 @@ static bool add_relay(struct config *config, const char *value, char fault[CONFI
 
 static bool add_item(struct config *config, const struct setting *setting, const char *item,
                      char fault[CONFIG_FAULT_SIZE]) {
+    void *place = (char *)config + setting->offset;
     switch (setting->kind) {
     case KIND_LISTEN:
         return add_listen(config, item, fault);
@@ -181,9 +188,15 @@ static bool add_item(struct config *config, const struct setting *setting, const
         return add_bootstrap(config, item, fault);
     case KIND_RELAYS:
         return add_relay(config, item, fault);
+    case KIND_HOURS:
+        return policy_hours_add(place, item) ||
+               fail(fault, setting->key, item,
+                    "must be like Mon-Fri 22:00-06:00, Sat or 18:00-23:30");
+    case KIND_MODULES:
+        return policy_modules_add(place, item) ||
+               fail(fault, setting->key, item, "must be sha256: and 64 hexadecimal digits");
     default:
-        return add_access((struct config_access *)((char *)config + setting->offset), setting->key,
-                          item, fault);
+        return add_access(place, setting->key, item, fault);
     }
 }
 
@@ -234,6 +247,8 @@ bool config_set(struct config *config, const char *section, const char *key, con
         case KIND_BOOTSTRAP:
         case KIND_RELAYS:
         case KIND_ACCESS:
+        case KIND_HOURS:
+        case KIND_MODULES:
             return add_list(config, setting, value, fault);
         }
     }
@@ -255,8 +270,8 @@ static int on_setting(void *context, const char *section, const char *key, const
     return !reading->failed;
 }
 
-bool config_read(struct config *config, const char *path, bool required,
-                 char fault[CONFIG_FAULT_SIZE]) {
+static bool read_file(struct config *config, const char *path, bool required,
+                      char fault[CONFIG_FAULT_SIZE]) {
     struct reading reading = {.config = config};
     int line = ini_parse(path, on_setting, &reading);
     if (line == 0) {
@@ -272,6 +287,33 @@ bool config_read(struct config *config, const char *path, bool required,
     snprintf(fault, CONFIG_FAULT_SIZE, "%.200s:%d: %.280s", path, line,
              reading.failed ? reading.fault : "neither a [section] nor key = value");
     return false;
+}
+
+static int is_drop_in(const struct dirent *entry) {
+    size_t size = strlen(entry->d_name);
+    return entry->d_name[0] != '.' && size > strlen(DROP_IN_SUFFIX) &&
+           strcmp(entry->d_name + size - strlen(DROP_IN_SUFFIX), DROP_IN_SUFFIX) == 0;
+}
+
+bool config_read(struct config *config, const char *path, bool required,
+                 char fault[CONFIG_FAULT_SIZE]) {
+    char directory[CONFIG_PATH_SIZE];
+    struct dirent **entries = NULL;
+    bool good = read_file(config, path, required, fault);
+    snprintf(directory, sizeof(directory), "%s" DROP_INS, path);
+    int count = good ? scandir(directory, &entries, is_drop_in, alphasort) : 0;
+    if (count < 0 && errno != ENOENT && errno != ENOTDIR) {
+        snprintf(fault, CONFIG_FAULT_SIZE, "%.200s: %s", directory, strerror(errno));
+        good = false;
+    }
+    for (int i = 0; i < count; i++) {
+        char file[CONFIG_PATH_SIZE + NAME_MAX + 2];
+        snprintf(file, sizeof(file), "%s/%s", directory, entries[i]->d_name);
+        good = good && read_file(config, file, true, fault);
+        free(entries[i]);
+    }
+    free(entries);
+    return good;
 }
 
 static bool check_status(const struct config *config, char fault[CONFIG_FAULT_SIZE]) {

@@ -9,6 +9,7 @@
 #include "host/host.h"
 #include "identity/peer_id.h"
 #include "plasmd/log.h"
+#include "plasmd/policy.h"
 #include "util/netprefix.h"
 #include "wire/multiaddr.h"
 
@@ -91,13 +92,17 @@ struct config {
     uint64_t network_memory_bytes;
     struct config_access deny;
     struct config_access allow;
+    struct policy_rules rules;
+    struct policy_modules deny_modules;
+    struct policy_modules allow_modules;
     bool isolation_per_job;
 };
 
 /* limits.md's values; listens nowhere yet. */
 void config_default(struct config *config);
-/* Reads an INI file over what `config` has. False: `fault` says the file, line, and what is wrong
- * and what would be right. A missing file is a fault only when `required`. */
+/* Reads an INI file over what `config` has, then the files *.conf of <path>.d, in the order of
+ * their names. False: `fault` says the file, line, and what is wrong and what would be right. A
+ * missing file is a fault only when `required`. */
 bool config_read(struct config *config, const char *path, bool required,
                  char fault[CONFIG_FAULT_SIZE]);
 /* Sets one value by its key as in the file, "listen", "memory_bytes". */

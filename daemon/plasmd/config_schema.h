@@ -14,7 +14,9 @@ enum kind {
     KIND_BOOTSTRAP,
     KIND_RELAYS,
     KIND_WORD,
-    KIND_ACCESS
+    KIND_ACCESS,
+    KIND_HOURS,
+    KIND_MODULES
 };
 
 /* One setting. `words` of KIND_WORD in the order of the enum it sets. */

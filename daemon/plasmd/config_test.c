@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "util/testing.h"
@@ -39,6 +40,65 @@ static void defaults_are_the_documented_ones(void **state) {
     assert_string_equal(config.kad_protocol, "/phase/kad/1.0.0");
     assert_true(config.jobs_running >= 1);
     assert_false(config.isolation_per_job);
+}
+
+static void put_file(const char *name, const char *text) {
+    FILE *file = fopen(name, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void drop_ins_come_after_the_file_in_their_order(void **state) {
+    char directory[] = "/tmp/plasmd-drop-ins-XXXXXX";
+    static const char *const names[] = {"plasmd.conf", "plasmd.conf.d/20-b.conf",
+                                        "plasmd.conf.d/10-a.conf", "plasmd.conf.d/30-not.conf~"};
+    static const char *const texts[] = {
+        "[limits]\nwall_ms = 1\noutput_bytes = 1\n[policy]\nhours = Sat\n",
+        "[limits]\nwall_ms = 3\n", "[limits]\nwall_ms = 2\n[policy]\nhours = Sun\n",
+        "[limits]\nwall_ms = much\n"};
+    char name[128];
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    snprintf(name, sizeof(name), "%s/plasmd.conf.d", directory);
+    assert_int_equal(mkdir(name, 0700), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(name, sizeof(name), "%s/%s", directory, names[i]);
+        put_file(name, texts[i]);
+    }
+    snprintf(name, sizeof(name), "%s/plasmd.conf", directory);
+    config_default(&config);
+    assert_true(config_read(&config, name, true, fault));
+    assert_int_equal(config.wall_ms, 3);
+    assert_int_equal(config.output_bytes, 1);
+    assert_int_equal(config.rules.hours.count, 2);
+
+    char wrong[160];
+    snprintf(wrong, sizeof(wrong), "%s/plasmd.conf.d/15-wrong.conf", directory);
+    put_file(wrong, "\n[policy]\nhours = Someday\n");
+    config_default(&config);
+    assert_false(config_read(&config, name, true, fault));
+    assert_non_null(strstr(fault, "15-wrong.conf:3: hours = Someday: must be like"));
+    assert_int_equal(unlink(wrong), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+        snprintf(name, sizeof(name), "%s/%s", directory, names[i]);
+        assert_int_equal(unlink(name), 0);
+    }
+    snprintf(name, sizeof(name), "%s/plasmd.conf.d", directory);
+    assert_int_equal(rmdir(name), 0);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+static void modules_are_named_by_their_hashes(void **state) {
+    (void)state;
+    config_default(&config);
+    assert_true(config_set(&config, "policy", "deny_modules",
+                           "sha256:"
+                           "4f46a4ccddafd72282f88d381a9874d00abc323ab9807d07899f43c7f7e1e6ae",
+                           fault));
+    assert_int_equal(config.deny_modules.count, 1);
+    assert_false(config_set(&config, "policy", "allow_modules", "hello.wasm", fault));
+    assert_non_null(strstr(fault, "sha256: and 64"));
 }
 
 static void a_file_sets_values(void **state) {
@@ -154,6 +214,8 @@ int main(void) {
         cmocka_unit_test(differences_are_found_and_copied),
         cmocka_unit_test(defaults_are_the_documented_ones),
         cmocka_unit_test(a_file_sets_values),
+        cmocka_unit_test(drop_ins_come_after_the_file_in_their_order),
+        cmocka_unit_test(modules_are_named_by_their_hashes),
         cmocka_unit_test(access_lists),
         cmocka_unit_test(faults_name_file_and_line),
         cmocka_unit_test(a_missing_file_is_a_fault_only_when_named),

@@ -43,7 +43,7 @@ struct job *job_find_manifest(struct worker *worker, const struct sha256_digest 
 }
 
 uint64_t worker_free_slots(const struct worker *worker) {
-    uint64_t running = worker->config->jobs_running;
+    uint64_t running = worker->pause == POLICY_LENDS ? worker->config->jobs_running : 0;
     return !worker->stopping && worker->job_count < running ? running - worker->job_count : 0;
 }
 

@@ -76,6 +76,7 @@ void lockout_enter(const struct config *config) {
     char store[PLACE_SIZE];
     char modules[PLACE_SIZE];
     char configuration[PLACE_SIZE];
+    char drop_ins[PLACE_SIZE];
     char addresses[PLACE_SIZE];
     if (realpath(config->state_dir, places.key_directory) == NULL) {
         daemon_log(LOG_LEVEL_WARNING, "%s: %s: plasmd can open its key", config->state_dir,
@@ -92,6 +93,8 @@ void lockout_enter(const struct config *config) {
     }
     directory_of(config->path, configuration);
     add_readable(&places, configuration);
+    snprintf(drop_ins, sizeof(drop_ins), "%s.d", config->path);
+    add_readable(&places, drop_ins);
     add_readable(&places, config->path); /* also where the key is its neighbour */
     if (config->print_addresses[0] != '\0') {
         directory_of(config->print_addresses, addresses);

@@ -13,6 +13,7 @@ enum effect {
     EFFECT_NONE,
     EFFECT_LOG,     /* the log is another */
     EFFECT_ACCESS,  /* connections of those who are denied now end */
+    EFFECT_POLICY,  /* jobs are taken now, or no longer */
     EFFECT_PUBLISH, /* the capability record says it */
     EFFECT_LOWER,   /* the same; not above the value at the start: processes were made for that */
 };
@@ -37,6 +38,11 @@ static const struct live {
     {"limits", "module_bytes", EFFECT_LOWER},
     {"limits", "stdin_bytes", EFFECT_PUBLISH},
     {"limits", "fuel", EFFECT_PUBLISH},
+    {"policy", "hours", EFFECT_POLICY},
+    {"policy", "on_battery", EFFECT_POLICY},
+    {"policy", "load_percent", EFFECT_POLICY},
+    {"policy", "deny_modules", EFFECT_NONE},
+    {"policy", "allow_modules", EFFECT_NONE},
     {"access", "deny", EFFECT_ACCESS},
     {"access", "allow", EFFECT_ACCESS},
 };
@@ -90,7 +96,11 @@ static void take_effect(const struct change *change, nanos now) {
     if (change->effects[EFFECT_ACCESS]) {
         worker_set_access(worker);
     }
-    if (change->effects[EFFECT_PUBLISH] || change->effects[EFFECT_LOWER]) {
+    if (change->effects[EFFECT_POLICY]) {
+        worker_look_at_policy(worker);
+    }
+    if (change->effects[EFFECT_POLICY] || change->effects[EFFECT_PUBLISH] ||
+        change->effects[EFFECT_LOWER]) {
         worker_publish(worker);
         jobs_schedule(worker, now);
     }

@@ -255,15 +255,19 @@ static void ask_admission(const struct session *session, const struct job_worker
     worker_limits(worker, &node.limits);
     const struct admit_load load = {
         .draining = worker->stopping,
+        .pause = worker->pause != POLICY_LENDS ? policy_pause_text(worker->pause) : NULL,
         .sandbox_ready = worker->runner_ready,
         .signer_away = signer_link_is_away(&worker->signer_link, host_now()),
         .jobs = worker->job_count,
         .client_jobs = scheduler_client_jobs(&worker->turns, peer_id_bytes(&session->client)),
         .share_jobs = scheduler_share_jobs(&worker->turns, share),
         .held_bytes = worker->held_bytes};
-    const struct admit_offer asked = {.manifest = offer->manifest,
-                                      .stdin_size = offer->stdin_size,
-                                      .now_unix_s = host_unix_ms() / 1000};
+    const struct admit_offer asked = {
+        .manifest = offer->manifest,
+        .stdin_size = offer->stdin_size,
+        .now_unix_s = host_unix_ms() / 1000,
+        .module_denied = !policy_module_runs(&config->allow_modules, &config->deny_modules,
+                                             &offer->manifest->module_hash)};
     admit(&node, &load, &asked, all_reasons, ret_answer);
 }
 

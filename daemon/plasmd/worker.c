@@ -195,6 +195,7 @@ static void save_table(struct worker *worker) {
 
 static void on_publish(uv_timer_t *timer) {
     struct worker *worker = CONTAINER_OF(timer, struct worker, publish_timer);
+    worker_look_at_policy(worker);
     uint64_t slots = capability_bucket(worker_free_slots(worker));
     int64_t age_s = host_unix_ms() / 1000 - (int64_t)(worker->capability_seq / 1000000);
     if (slots != worker->published_slots || age_s >= CAPABILITY_RENEW_S || age_s < 0) {
@@ -503,6 +504,7 @@ static bool go_public(struct worker *worker) {
     }
     worker->address_count =
         host_publish_addresses(worker->host, worker->addresses, PEER_OWN_ADDRESSES_MAX);
+    worker_look_at_policy(worker);
     worker->published_slots = capability_bucket(worker_free_slots(worker));
     worker_publish(worker);
     daemon_log(LOG_LEVEL_INFO, "Advertising capabilities: arch=%s, runtime=%s", worker->arch,

@@ -78,6 +78,7 @@ struct worker {
     struct portmap *portmap; /* NULL: nothing is asked for */
     size_t mapped_count;     /* ports that the router forwards */
     uint64_t published_slots;
+    enum policy_pause pause; /* as the operator's rules say, now and then looked at */
     bool runner_ready;
     bool said_ready; /* to who started us: once the sandbox is there, so that jobs are taken */
     bool stopping;   /* takes no new offers: drain.h */
@@ -137,6 +138,8 @@ void worker_expire(struct worker *worker, nanos now);
 bool worker_set_access(struct worker *worker);
 /* Makes and signs the capability record anew. */
 void worker_publish(struct worker *worker);
+/* Looks whether the operator's rules lend the machine now; says so where that has changed. */
+void worker_look_at_policy(struct worker *worker);
 /* The bounds of the configuration. */
 void worker_limits(const struct worker *worker, struct worker_limits *ret_limits);
 /* Free slots as of now. */

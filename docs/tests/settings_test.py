@@ -19,7 +19,7 @@ def schema():
     text = read("daemon/plasmd/config_schema.c")
     table = re.search(r"settings\[\] = \{\n(.*?)\n\};", text, re.S).group(1)
     table = re.sub(r'"\n\s*"', "", table)  # literals that stand in two lines
-    rows = re.findall(r'\{"(\w+)",\s*"(\w+)",\s*KIND_\w+,\s*FIELD\(\w+\),[^"]*?\{(?:NULL|[^}]*)\},'
+    rows = re.findall(r'\{"(\w+)",\s*"(\w+)",\s*KIND_\w+,\s*FIELD\([\w.]+\),[^"]*?\{(?:NULL|[^}]*)\},'
                       r'\s*((?:"[^"]*"\s*)+|\w+),', table)
     macros = dict(re.findall(r'#define (\w+)\s+("[^"]*")', read("daemon/plasmd/config.h")))
     return [(section, key, re.sub(r'"\s*"', "", macros.get(shown, shown)).strip('" \n'))

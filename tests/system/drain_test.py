@@ -1,6 +1,7 @@
 """Stopping a worker that has jobs: nothing that was accepted goes without its receipt. And reading its
 configuration again. Usage: drain_test.py BUILD_DIR"""
 
+import hashlib
 import json
 import os
 import signal
@@ -109,6 +110,44 @@ class Drain(unittest.TestCase):
     def configure(self, text):
         with open(os.path.join(self.directory.name, "plasmd.conf"), "w", encoding="utf-8") as file:
             file.write(text)
+
+    def hup(self, worker, text, says):
+        before = worker.log().count(says)
+        self.configure(text)
+        worker.process.send_signal(signal.SIGHUP)
+        self.wait_log(worker, says, before + 1)
+
+    def test_the_operators_rules(self):
+        with open(HELLO, "rb") as file:
+            name = "sha256:" + hashlib.sha256(file.read()).hexdigest()
+        another_day = time.strftime("%a", time.localtime(time.time() + 3 * 24 * 3600))
+        with self.worker(f"[policy]\ndeny_modules = {name}\n") as worker:
+            run = ("run", HELLO, "--node", worker.address)
+            code, _, error = plasm(BUILD, *run)
+            self.assertEqual(code, RUN_FAILED)
+            self.assertIn("does not run this module", error)
+            self.hup(worker, f"[policy]\nallow_modules = {name}\n", "reloaded: [policy]")
+            self.assertEqual(plasm(BUILD, *run)[0], 0)
+            code, _, error = plasm(BUILD, "run", LIMITS, "--node", worker.address, "--", "nothing")
+            self.assertEqual(code, RUN_FAILED)
+            self.assertIn("does not run this module", error)
+
+            job = Job(worker, "running", STREAMS, "lines", "10", "200")
+            self.assertNotEqual(job.process.wait(WAIT_SECONDS_MAX), 0)
+            self.hup(worker, "[policy]\n", "reloaded: [policy]")
+            job = Job(worker, "running", STREAMS, "lines", "10", "200")
+            self.assertEqual(job.process.stdout.readline(), b"line 0\n")
+            self.hup(worker, f"[policy]\nhours = {another_day}\n", "Paused: outside")
+            code, _, error = plasm(BUILD, *run)
+            self.assertEqual(code, RUN_FAILED)
+            self.assertIn("outside this worker's working hours", error)
+            code, out, error = plasm(BUILD, "explain", HELLO, "--node", worker.address, "--json")
+            self.assertNotEqual(code, 0, error)
+            self.assertIn(b"working hours", out)
+            code, out, error, receipt = job.wait()  # what runs goes on
+            self.assertEqual((code, receipt["status"]), (0, "ok"), error)
+            self.hup(worker, "", "Lending again")
+            self.assertEqual(plasm(BUILD, *run)[0], 0)
 
     def test_the_configuration_is_read_again(self):
         with self.worker() as worker:
