@@ -100,6 +100,7 @@ static inline void tcp_side_drain(void *context) {
             break;
         case LINK_STREAM_RESET:
         case LINK_STREAM_STOPPED:
+        case LINK_MOVED:
             break;
         }
     }

@@ -75,13 +75,16 @@ static int count(struct peer *peer, const struct link *link, const struct netadd
 static bool make_place(struct peer *peer) {
     const struct admission *admission = &peer->resources.admission;
     struct peer_connection *chosen = NULL;
+    bool chosen_used = false;
     struct peer_connection *connection = NULL;
     while ((connection = peer_connection_next(peer, connection)) != NULL) {
-        bool used = connection->application_streams > 0 || connection->keeps > 0;
-        bool better = chosen == NULL || !used || chosen->application_streams + chosen->keeps > 0;
+        bool used = connection->application_streams > 0 || connection->keeps > 0 ||
+                    relay_server_serves(&peer->relay.server, &connection->known->id);
+        bool better = chosen == NULL || !used || chosen_used;
         if (connection->inbound && !connection->expelled && better &&
             admission_yields(admission, &connection->address)) {
             chosen = connection;
+            chosen_used = used;
         }
     }
     if (chosen == NULL) {
@@ -273,6 +276,35 @@ void connection_connected(struct peer *peer, const struct link_event *event) {
     identify_start(connection);
     dial_connected(peer, connection, link);
     dcutr_connected(connection);
+}
+
+/* Who has moved counts where it is now, in the bounds of that place. */
+void connection_moved(struct peer *peer, const struct link_event *event) {
+    struct peer_connection *connection = event->link->user;
+    if (connection == NULL) { /* refused, or a dial that is not taken yet */
+        return;
+    }
+    struct netaddr before = connection->address;
+    connection->remote = event->remote;
+    connection->address = resources_origin(&event->remote);
+    if (netaddr_equal_ip(&before, &connection->address)) {
+        return; /* a NAT gave it another port */
+    }
+    struct resources *resources = &peer->resources;
+    admission_move(&resources->admission, &connection->ticket, &connection->address);
+    if (!connection->inbound || connection->probe) {
+        return;
+    }
+    uint64_t code = PEER_CLOSE_DENIED;
+    const char *why = resources_denied(resources, &connection->known->id, &connection->address);
+    if (why == NULL) {
+        code = PEER_CLOSE_LIMIT;
+        why = resources_over(resources, &connection->address, peer->now);
+    }
+    if (why != NULL) {
+        connection->expelled = true;
+        event->link->transport->verbs->close(event->link, code, why, peer->now);
+    }
 }
 
 void connection_closed(struct peer *peer, const struct link_event *event) {

@@ -1,6 +1,7 @@
 /* A node whose places are all taken: nobody is kept out by those who come from fewer networks than
  * there are places. */
 #include "peer/raw_testing.h"
+#include "proto/relay/message.h"
 
 #define PLACES 3
 
@@ -99,10 +100,37 @@ static void used_ones_stay(void **state) {
     crowd_done(&crowd);
 }
 
+/* Who is reached through us is using its connection, too. */
+static void reservations_stay(void **state) {
+    (void)state;
+    struct crowd crowd;
+    crowd_init(&crowd);
+    assert_int_equal(peer_serve_relay(crowd.node->peer, &relay_limits_default, crowd.world.now), 0);
+    for (int i = 0; i < PLACES; i++) {
+        (void)come(&crowd, 9);
+    }
+    struct raw *raw = crowd.raws[PLACES - 1];
+    const struct relay_message message = {.type = RELAY_RESERVE};
+    struct buffer out;
+    buffer_init(&out, &raw->memory, 2 * RELAY_MESSAGE_SIZE_MAX);
+    assert_int_equal(relay_message_encode(RELAY_HOP, &message, &out), 0);
+    struct raw_stream *stream = raw_open_protocol(raw, RELAY_HOP_PROTOCOL);
+    raw_write(raw, stream, buffer_bytes(&out), true);
+    buffer_done(&out);
+    raw_run(raw, NANOS_SECOND);
+    struct peer_relay_stats stats;
+    peer_relay_stats(crowd.node->peer, &stats);
+    assert_int_equal(stats.reservations, 1);
+    (void)come(&crowd, 10);
+    assert_string_equal(present(&crowd), "023");
+    crowd_done(&crowd);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(newcomers_of_other_networks),
         cmocka_unit_test(used_ones_stay),
+        cmocka_unit_test(reservations_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

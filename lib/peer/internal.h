@@ -301,6 +301,7 @@ void known_peer_release(struct peer *peer, struct known_peer *known);
 struct peer_connection *known_peer_connection(const struct known_peer *known);
 void connection_connected(struct peer *peer, const struct link_event *event);
 void connection_closed(struct peer *peer, const struct link_event *event);
+void connection_moved(struct peer *peer, const struct link_event *event);
 /* A connection made for a dial-back. NULL without memory. */
 struct peer_connection *connection_of_probe(struct peer *peer, const struct link_event *event);
 /* An inbound stream came to no end: reset, refused, or never agreed on. Those who go on and on have

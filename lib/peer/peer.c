@@ -144,6 +144,9 @@ static bool dispatch(struct peer *peer, const struct link_event *event,
     case LINK_CLOSED:
         connection_closed(peer, event);
         return false;
+    case LINK_MOVED:
+        connection_moved(peer, event);
+        return false;
     case LINK_STREAM_OPENED:
         stream_opened(peer, event);
         return false;

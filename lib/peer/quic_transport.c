@@ -168,6 +168,17 @@ static bool translate_closed(struct quic_transport *quic, const struct quic_even
     return true;
 }
 
+static bool translate_moved(const struct quic_event *event, struct link_event *ret_event) {
+    struct quic_link *link = *quic_conn_user(event->conn);
+    if (link == NULL) {
+        return false;
+    }
+    ret_event->type = LINK_MOVED;
+    ret_event->link = &link->link;
+    multiaddr_from_quic(quic_conn_remote(event->conn), &ret_event->remote);
+    return true;
+}
+
 static bool translate_opened(const struct quic_event *event, struct link_event *ret_event) {
     struct quic_link *link = *quic_conn_user(event->conn);
     struct quic_link_stream *stream = link != NULL ? stream_new(link, event->stream) : NULL;
@@ -233,6 +244,7 @@ static bool translate(struct quic_transport *quic, const struct quic_event *even
     case QUIC_STREAM_OPENED:
         return translate_opened(event, ret_event);
     case QUIC_PATH_CHANGED:
+        return translate_moved(event, ret_event);
     case QUIC_STREAMS_AVAILABLE:
         return false;
     case QUIC_STREAM_DATA:

@@ -25,6 +25,7 @@ struct quic_world_node {
     struct quic_endpoint *endpoint;
     struct transport *transport;
     struct netaddr address;
+    struct netaddr outside; /* where a NAT lets it be seen: its own address at first */
 };
 
 static inline struct quic_world *quic_world_of(struct world *world) {
@@ -43,6 +44,7 @@ static inline bool quic_world_start(struct world_node *node) {
     ENSURE(quic != NULL);
     struct bytes id;
     ENSURE(multiaddr_to_quic(&node->address, &quic->address, &id) == 0);
+    quic->outside = quic->address;
     struct certificate certificate;
     testing_own_certificate(&node->secret, &certificate);
     struct quic_config config;
@@ -92,7 +94,7 @@ static inline bool quic_world_send(struct world_node *node) {
         ENSURE(datagram != NULL);
         *datagram = (struct quic_world_datagram){
             .at = node->world->now + node->world->delay,
-            .from = quic->address,
+            .from = quic->outside,
             .to = packet.remote,
             .size = packet.size,
             .segment_size = packet.segment_size < packet.size ? packet.segment_size : 0};
@@ -108,10 +110,10 @@ static inline void quic_world_deliver(struct world *world,
     for (size_t i = 0; i < world->node_count; i++) {
         struct world_node *node = &world->nodes[i];
         struct quic_world_node *quic = node->transport;
-        if (node->peer == NULL || !netaddr_equal(&quic->address, &datagram->to)) {
+        if (node->peer == NULL || !netaddr_equal(&quic->outside, &datagram->to)) {
             continue;
         }
-        struct quic_datagram received = {.local = datagram->to,
+        struct quic_datagram received = {.local = quic->address,
                                          .remote = datagram->from,
                                          .bytes = bytes_of(datagram->bytes, datagram->size),
                                          .segment_size = datagram->segment_size};

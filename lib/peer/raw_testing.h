@@ -112,6 +112,7 @@ static inline void raw_take(struct raw *raw, const struct link_event *event) {
         stream->stream = NULL;
         break;
     case LINK_STREAM_WRITABLE:
+    case LINK_MOVED:
         break;
     }
 }

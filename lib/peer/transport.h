@@ -33,6 +33,7 @@ struct link_stream {
 enum link_event_type {
     LINK_CONNECTED,       /* peer_id, key, remote; for accepted ones the first event of the link */
     LINK_CLOSED,          /* error, reason; also the end of a failed dial */
+    LINK_MOVED,           /* remote: the other side has another address now (QUIC's migration) */
     LINK_STREAM_OPENED,   /* by the other side */
     LINK_STREAM_DATA,     /* data, fin */
     LINK_STREAM_WRITABLE, /* after a write that was not accepted in whole */
@@ -51,7 +52,7 @@ struct link_event {
     bool fin;          /* LINK_STREAM_DATA: nothing follows */
     struct peer_id peer_id;
     const struct public_key *key; /* LINK_CONNECTED; borrowed */
-    struct multiaddr remote;      /* LINK_CONNECTED; without /p2p */
+    struct multiaddr remote;      /* LINK_CONNECTED, LINK_MOVED; without /p2p */
 };
 
 struct transport_verbs {
