@@ -104,13 +104,19 @@ static const char *refuse(struct admission *admission, const struct netaddr *rem
     return reason;
 }
 
+/* How many of its network there are. */
+static size_t network_size(const struct admission *admission, const struct netaddr *address) {
+    return netaddr_is_loopback(address) ? admission->local
+                                        : network_groups_size(&admission->networks, address);
+}
+
 /* All places are taken, and its network has as many of them as others may have. */
 static bool has_no_place(const struct admission *admission, const struct netaddr *remote) {
     size_t places = admission->limits.connections_inbound_max;
     size_t beyond = admission->limits.handshakes_inbound_max; /* until the owner ends others */
-    return admission->inbound >= places && (admission->inbound - places >= beyond ||
-                                            network_groups_size(&admission->networks, remote) + 1 >=
-                                                network_groups_largest(&admission->networks));
+    return admission->inbound >= places &&
+           (admission->inbound - places >= beyond ||
+            network_size(admission, remote) + 1 >= network_groups_largest(&admission->networks));
 }
 
 /* Why there is no place for it, or NULL. */
@@ -173,6 +179,11 @@ void admission_begin(struct admission *admission, struct admission_ticket *ticke
 }
 
 static int count_prefix(struct admission *admission, struct admission_ticket *ticket) {
+    if (netaddr_is_loopback(&ticket->address)) {
+        admission->local++;
+        ticket->grouped = true;
+        return 0;
+    }
     int error = network_groups_add(&admission->networks, &ticket->address);
     ticket->grouped = error == 0;
     if (error != 0 || ticket->address.family == NETADDR_NONE) {
@@ -185,7 +196,11 @@ static int count_prefix(struct admission *admission, struct admission_ticket *ti
 
 static void uncount_prefix(struct admission *admission, struct admission_ticket *ticket) {
     if (ticket->grouped) {
-        network_groups_remove(&admission->networks, &ticket->address);
+        if (netaddr_is_loopback(&ticket->address)) {
+            admission->local--;
+        } else {
+            network_groups_remove(&admission->networks, &ticket->address);
+        }
         ticket->grouped = false;
     }
     if (ticket->counted) {
@@ -212,13 +227,12 @@ bool admission_is_crowded(const struct admission *admission) {
 }
 
 bool admission_outranks(const struct admission *admission, const struct netaddr *address) {
-    return network_groups_size(&admission->networks, address) <
-           network_groups_largest(&admission->networks);
+    return network_size(admission, address) < network_groups_largest(&admission->networks);
 }
 
 bool admission_yields(const struct admission *admission, const struct netaddr *address) {
-    return network_groups_size(&admission->networks, address) ==
-           network_groups_largest(&admission->networks);
+    return !netaddr_is_loopback(address) &&
+           network_size(admission, address) == network_groups_largest(&admission->networks);
 }
 
 void admission_move(struct admission *admission, struct admission_ticket *ticket,

@@ -70,6 +70,7 @@ struct admission {
     struct admission_limits limits;
     struct prefix_table prefixes;
     struct network_groups networks; /* of those connected */
+    size_t local; /* of this machine: counted beside the networks, they yield to none */
     struct bucket unproven;
     size_t inbound;
     size_t handshakes;

@@ -232,6 +232,26 @@ static void rules(void **state) {
     assert_int_equal(ask("203.0.113.6", false, 1), ADMISSION_WELCOME);
 }
 
+/* Programs of this machine are of no network that could be too many; what comes through relays is
+ * of one. */
+static void this_machine_yields_to_nobody(void **state) {
+    (void)state;
+    struct admission_ticket tickets[5] = {{.begun = false}};
+    struct netaddr local = address("127.0.0.1");
+    struct netaddr other = address("203.0.1.1");
+    const struct netaddr relayed = {.family = NETADDR_NONE};
+    for (size_t i = 0; i < 5; i++) {
+        admission_begin(&admission, &tickets[i], i < 3 ? &local : i < 4 ? &other : &relayed, true);
+        assert_int_equal(admission_connect(&admission, &tickets[i]), 0);
+    }
+    assert_false(admission_yields(&admission, &local));
+    assert_true(admission_yields(&admission, &other));
+    assert_true(admission_yields(&admission, &relayed));
+    for (size_t i = 0; i < 5; i++) {
+        admission_end(&admission, &tickets[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(prefixes, set_up, tear_down),
@@ -239,6 +259,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(named_once, set_up, tear_down),
         cmocka_unit_test_setup_teardown(counts, set_up, tear_down),
         cmocka_unit_test_setup_teardown(crowded, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(this_machine_yields_to_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(rules, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
