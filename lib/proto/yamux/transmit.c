@@ -67,8 +67,10 @@ static void grow_window(struct yamux_stream *stream, size_t consumed) {
         grown = mux->limits.window_bytes_max;
     }
     size_t more = grown - stream->window;
+    /* A window is a promise, not memory: the other half is for what is really held. */
+    size_t spare = mux->budget != NULL ? mux->budget->bytes_max / 2 : 0;
     bool limits = took / 4 < mux->rtt && took * stream->window < 4 * mux->rtt * consumed;
-    if (limits && mux->budget != NULL && budget_has(mux->budget, more)) {
+    if (limits && mux->budget != NULL && budget_has(mux->budget, more + spare)) {
         mux->budget->bytes += more;
         stream->window = grown;
     }

@@ -61,7 +61,7 @@ extern const struct yamux_limits yamux_limits_default;
 struct yamux_config {
     bool initiator; /* dialled the pipe: its streams have odd numbers */
     struct memory *memory;
-    struct budget *budget; /* for windows beyond YAMUX_WINDOW_BYTES; NULL: they do not grow */
+    struct budget *budget; /* windows beyond YAMUX_WINDOW_BYTES grow in its first half; NULL: not */
     struct random *random; /* used in yamux_new() alone */
     struct yamux_limits limits;
 };
