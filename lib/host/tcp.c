@@ -267,9 +267,13 @@ static int send_unsent(struct tcp_socket *socket) {
 
 static int send_pipe(struct tcp_socket *socket) {
     struct tcp *tcp = socket->tcp;
+    const struct budget *budget = tcp->config.budget;
     for (int turn = 0; turn < SENDS_PER_TURN; turn++) {
-        size_t size = pipe_transmit(socket->pipe, (struct span){tcp->send_room, PIPE_ROOM_SIZE},
-                                    tcp->config.now());
+        /* Where little is left only so much is taken as may be kept in any case. */
+        bool scarce = budget != NULL && !budget_has(budget, PIPE_ROOM_SIZE);
+        size_t room = scarce ? TCP_UNSENT_BYTES_GUARANTEED : PIPE_ROOM_SIZE;
+        size_t size =
+            pipe_transmit(socket->pipe, (struct span){tcp->send_room, room}, tcp->config.now());
         if (size == 0) {
             socket->more_to_send = false;
             return 0;
@@ -726,6 +730,7 @@ void tcp_free(struct tcp *tcp, void (*freed)(void *context), void *context) {
     }
     for (size_t i = 0; i < tcp->listener_count; i++) {
         (void)uv_poll_stop(&tcp->listeners[i]->poll);
+        (void)uv_timer_stop(&tcp->listeners[i]->pause); /* its end would watch what is closing */
         uv_close((uv_handle_t *)&tcp->listeners[i]->poll, on_listener_stopped);
     }
     tcp->listener_count = 0;
