@@ -365,16 +365,19 @@ static enum voice voice_of(const struct own_verdict *verdict) {
     return verdict->error == PLASM_UNREACHABLE ? VOICE_FAILED : VOICES;
 }
 
-/* How many IP groups say what; the last word of a group is not the only one: it may say both. */
+/* How many IP groups say what; the last word of a group is not the only one: it may say both that
+ * it failed and that it did not. What it proved counts, not what it claims besides. */
 static void count_voices(const struct own_entry *entry, size_t counts[VOICES]) {
     memset(counts, 0, VOICES * sizeof(counts[0]));
     for (size_t i = 0; i < entry->verdict_count; i++) {
         const struct own_verdict *verdict = &entry->verdicts[i];
         enum voice voice = voice_of(verdict);
         bool heard = voice == VOICES;
-        for (size_t j = 0; j < i && !heard; j++) {
-            heard = voice_of(&entry->verdicts[j]) == voice &&
-                    own_addresses_same_group(&entry->verdicts[j].at_address, &verdict->at_address);
+        for (size_t j = 0; j < entry->verdict_count && !heard; j++) {
+            enum voice other = voice_of(&entry->verdicts[j]);
+            heard =
+                ((j < i && other == voice) || (voice == VOICE_CLAIMED && other == VOICE_REACHED)) &&
+                own_addresses_same_group(&entry->verdicts[j].at_address, &verdict->at_address);
         }
         if (!heard) {
             counts[voice]++;
@@ -382,9 +385,28 @@ static void count_voices(const struct own_entry *entry, size_t counts[VOICES]) {
     }
 }
 
+/* Whether all that a server's group said of the address is that it does not try it. */
+static bool group_refuses(const struct own_entry *entry, const struct netaddr *server) {
+    bool refuses = false;
+    for (size_t i = 0; i < entry->verdict_count; i++) {
+        const struct own_verdict *verdict = &entry->verdicts[i];
+        if (own_addresses_same_group(&verdict->at_address, server)) {
+            if (verdict->error != PLASM_REFUSED) {
+                return false;
+            }
+            refuses = true;
+        }
+    }
+    return refuses;
+}
+
 /* How many groups have to reach it. */
 static size_t groups_wanted(const struct own_addresses *book, const struct own_entry *entry) {
-    size_t there = book->server_groups[entry->scope];
+    size_t there = 0;
+    for (size_t i = 0; i < book->server_count; i++) {
+        there += netaddr_scope(&book->servers[i]) == entry->scope &&
+                 !group_refuses(entry, &book->servers[i]);
+    }
     if (there == 0) {
         return 1;
     }
@@ -395,7 +417,7 @@ static enum reachability judge(const struct own_addresses *book, const struct ow
                                const size_t counts[VOICES], size_t failed_times) {
     size_t reached = counts[VOICE_REACHED] + counts[VOICE_CLAIMED];
     size_t failed = counts[VOICE_FAILED];
-    bool proven = counts[VOICE_REACHED] >= groups_wanted(book, entry) ||
+    bool proven = (counts[VOICE_REACHED] > 0 && reached >= groups_wanted(book, entry)) ||
                   counts[VOICE_CLAIMED] >= OWN_V1_REACHED_MIN;
     if (failed > reached && failed_times >= OWN_FAILED_MIN) {
         return REACHABILITY_PRIVATE;
@@ -458,18 +480,23 @@ static nanos probe_pause(const struct own_addresses *book, const struct own_entr
 
 void own_addresses_servers(struct own_addresses *book, const struct netaddr *servers,
                            size_t count) {
-    size_t groups[NETADDR_GLOBAL + 1] = {0};
-    for (size_t i = 0; i < count; i++) {
+    bool same = true;
+    size_t groups = 0;
+    for (size_t i = 0; i < count && groups < OWN_SERVERS_MAX; i++) {
         size_t j = 0;
         while (j < i && !own_addresses_same_group(&servers[j], &servers[i])) {
             j++;
         }
-        groups[netaddr_scope(&servers[i])] += j == i;
+        if (j == i) {
+            same = same && groups < book->server_count &&
+                   netaddr_equal(&book->servers[groups], &servers[i]);
+            book->servers[groups++] = servers[i];
+        }
     }
-    if (memcmp(groups, book->server_groups, sizeof(groups)) == 0) {
+    if (same && groups == book->server_count) {
         return;
     }
-    memcpy(book->server_groups, groups, sizeof(groups));
+    book->server_count = groups;
     for (size_t i = 0; i < book->count; i++) {
         if (is_open(book, book->entries[i]) && book->entries[i]->verdict_count > 0) {
             book->entries[i]->next_probe = 0; /* there is somebody else to ask */

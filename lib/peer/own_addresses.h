@@ -20,6 +20,8 @@
  * anybody's, with any number of names. Claims of v1, which no nonce proves, take more. */
 #define OWN_REACHED_MIN    3
 #define OWN_V1_REACHED_MIN 3
+/* IP groups of servers that are counted: far more than are wanted. */
+#define OWN_SERVERS_MAX 32
 /* What was proven is doubted, and what was tried is given up, after so many failures. */
 #define OWN_FAILED_MIN 2
 /* Pauses before an address is tried again: while nothing is known, and once something is. */
@@ -59,9 +61,10 @@ struct own_addresses {
     size_t count;
     struct own_entry *entries[OWN_ADDRESSES_MAX];
     size_t observation_count;
-    struct own_observation *observations;     /* OWN_OBSERVATIONS_MAX, once there are any */
-    size_t server_groups[NETADDR_GLOBAL + 1]; /* of the servers there are now, by their scope */
-    bool changed;                             /* since own_addresses_changed() */
+    struct own_observation *observations; /* OWN_OBSERVATIONS_MAX, once there are any */
+    size_t server_count;
+    struct netaddr servers[OWN_SERVERS_MAX]; /* one of each IP group of those there are now */
+    bool changed;                            /* since own_addresses_changed() */
 };
 
 void own_addresses_init(struct own_addresses *book, struct memory *memory);

@@ -67,6 +67,13 @@ static void probed(struct fixture *fixture, const char *text, uint64_t server, i
     own_addresses_probed(&fixture->book, &address, &from, server, false, error, NOW);
 }
 
+/* The same of a server that speaks v1. */
+static void claimed(struct fixture *fixture, const char *text, uint64_t server) {
+    struct multiaddr address = parse(text);
+    struct netaddr from = {.family = NETADDR_IP4, .ip = {(uint8_t)server, 1, 1, 1}, .port = 4001};
+    own_addresses_probed(&fixture->book, &address, &from, 100 + server, true, 0, NOW);
+}
+
 /* The servers 1 to `count` are there. */
 static void servers(struct fixture *fixture, size_t count) {
     struct netaddr there[32];
@@ -353,12 +360,57 @@ static void one_voice_a_network(void **state) {
     end(&fixture);
 }
 
+/* A proof and what others claim go together; claims alone take more. */
+static void a_proof_and_a_claim(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    servers(&fixture, 2);
+    probed(&fixture, OUTSIDE, 1, 0);
+    claimed(&fixture, OUTSIDE, 1); /* the same group is one voice */
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    claimed(&fixture, OUTSIDE, 2);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    end(&fixture);
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    servers(&fixture, 2);
+    claimed(&fixture, OUTSIDE, 1);
+    claimed(&fixture, OUTSIDE, 2);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    claimed(&fixture, OUTSIDE, 3);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    end(&fixture);
+}
+
+/* Who does not try it is not waited for, as long as he is there and says nothing else. */
+static void who_refuses_is_not_waited_for(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    set(&fixture, OWN_INTERFACE, INSIDE);
+    observe(&fixture, "1.1.1.1", OUTSIDE);
+    servers(&fixture, 3);
+    probed(&fixture, OUTSIDE, 1, 0);
+    probed(&fixture, OUTSIDE, 2, 0);
+    probed(&fixture, OUTSIDE, 7, PLASM_REFUSED); /* who is not there counts for nothing */
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_UNKNOWN);
+    probed(&fixture, OUTSIDE, 3, PLASM_REFUSED);
+    assert_int_equal(own_addresses_reachability(&fixture.book), REACHABILITY_PUBLIC);
+    end(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_networks_make_an_address),
         cmocka_unit_test(a_proof_is_enough),
         cmocka_unit_test(one_word_of_several),
         cmocka_unit_test(the_only_server),
+        cmocka_unit_test(a_proof_and_a_claim),
+        cmocka_unit_test(who_refuses_is_not_waited_for),
         cmocka_unit_test(loopback),
         cmocka_unit_test(behind_a_nat),
         cmocka_unit_test(firewalled),

@@ -12,8 +12,6 @@
 #define SERVER_PAUSE (10 * NANOS_SECOND)
 /* While nobody is there to ask, it is looked again so often. */
 #define IDLE_PAUSE (30 * NANOS_SECOND)
-/* IP groups of servers that are counted: far more than are wanted. */
-#define SERVERS_COUNTED_MAX 32
 
 struct reachability_book {
     struct own_addresses own;
@@ -128,10 +126,10 @@ static void arm(struct peer *peer) {
 
 /* Tells the book whose word there is to have: one server of each IP group. */
 static void count_servers(struct peer *peer) {
-    struct netaddr servers[SERVERS_COUNTED_MAX];
+    struct netaddr servers[OWN_SERVERS_MAX];
     size_t count = 0;
     struct peer_connection *connection = NULL;
-    while (count < SERVERS_COUNTED_MAX &&
+    while (count < OWN_SERVERS_MAX &&
            (connection = peer_connection_next(peer, connection)) != NULL) {
         if (connection->autonat == 0 || !connection_netaddr(connection, &servers[count])) {
             continue;
