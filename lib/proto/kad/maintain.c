@@ -142,7 +142,8 @@ void provided_ended(struct kad *kad, struct bytes key, int status, size_t stored
     } else if (stored == 0) {
         provided->due = nanos_add(now, RETRY_LATER);
     } else {
-        provided->pause = nanos_max(2 * provided->pause, REPEAT_FEW);
+        nanos longer = nanos_max(2 * provided->pause, REPEAT_FEW);
+        provided->pause = stored < KAD_K ? nanos_min(longer, kad->limits.republish_interval) : 0;
         nanos interval = stored < KAD_K ? provided->pause : is_first ? REPEAT_FIRST : NANOS_NEVER;
         interval = nanos_min(interval, kad->limits.republish_interval);
         provided->due = nanos_add(now, jittered(kad, interval));

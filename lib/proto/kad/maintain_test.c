@@ -15,6 +15,9 @@ static void setup(struct machine *machine) {
     machine_set_address(machine, 1);
 }
 
+/* So many of those who are told what is provided do not take it, each time. */
+static size_t stores_failing;
+
 /* Runs the machine's own announcements until `until`; all peers answer. Returns how many began. */
 static size_t run_announcements(struct machine *machine, nanos until) {
     size_t count = 0;
@@ -30,6 +33,10 @@ static size_t run_announcements(struct machine *machine, nanos until) {
             for (size_t i = 0; i < machine->ask_count; i++) {
                 /* Every peer says what it was asked: that is an answer without peers. */
                 const struct kad_ask *ask = &machine->asks[i];
+                if (!ask->expects_answer && i < stores_failing) {
+                    kad_answer_failed(machine->kad, ask->id, PLASM_RESET, machine->now);
+                    continue;
+                }
                 machine_answer_empty(machine, i, KAD_MESSAGE_FIND_NODE);
                 if (!ask->expects_answer) {
                     kad_answer(machine->kad, ask->id, bytes_of(NULL, 0), machine->now);
@@ -79,7 +86,16 @@ static void announced_again_soon_when_few_got_it(void **state) {
     machine_answer_all(&machine);
     assert_int_equal(run_announcements(&machine, machine.now + NANOS_MINUTE), 1);
     assert_int_equal(run_announcements(&machine, machine.now + 29 * NANOS_MINUTE), 4);
-    assert_in_range(run_announcements(&machine, machine.now + 5 * NANOS_HOUR), 10, 12);
+    for (int i = 0; i < 8; i++) { /* and that for days */
+        assert_in_range(run_announcements(&machine, machine.now + 5 * NANOS_HOUR), 10, 12);
+    }
+    /* So many come that k get it: when they are few again, it begins anew. */
+    struct peer_id more[KAD_K];
+    machine_know(&machine, more, KAD_K);
+    (void)run_announcements(&machine, machine.now + NANOS_HOUR);
+    stores_failing = 5;
+    assert_true(run_announcements(&machine, machine.now + 31 * NANOS_MINUTE) > 2);
+    stores_failing = 0;
     machine_teardown(&machine);
 }
 

@@ -92,16 +92,20 @@ static void admit(struct kad *kad, struct contact *contact, nanos now) {
     maintain_table_grew(kad, now);
 }
 
-/* Decides when a server that has not answered anything yet is asked for it. */
-static void plan_check(struct kad *kad, struct contact *contact, nanos now) {
+/* Decides when a server that has not answered anything yet is asked for it. True when it is, or is
+ * already. */
+static bool plan_check(struct kad *kad, struct contact *contact, nanos now) {
+    if (contact->check_at != NANOS_NEVER || contact->is_checking) {
+        return true;
+    }
     struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
     size_t bucket = table_bucket(&kad->table, &hash);
-    if (contact->check_at == NANOS_NEVER && !contact->is_checking && contact->failures == 0 &&
-        bucket_may_take(kad, bucket, now) && !is_crowded(kad, &hash, now) &&
-        table_group_allows(&kad->table, bucket, &contact->groups)) {
-        check_contact(kad, contact,
-                      kad->mode == KAD_SERVER ? now : nanos_add(now, CLIENT_CHECK_DELAY));
+    if (contact->failures > 0 || !bucket_may_take(kad, bucket, now) ||
+        is_crowded(kad, &hash, now) || !table_group_allows(&kad->table, bucket, &contact->groups)) {
+        return false;
     }
+    check_contact(kad, contact, kad->mode == KAD_SERVER ? now : nanos_add(now, CLIENT_CHECK_DELAY));
+    return true;
 }
 
 /* A place in the bucket is free: who waits for one? That may be long, so it has to answer now. */
@@ -111,8 +115,7 @@ static void refill(struct kad *kad, size_t bucket, nanos now) {
          contact = contacts_next(&kad->contacts, contact)) {
         struct sha256_digest hash = sha256(peer_id_bytes(&contact->id));
         if (contact->is_server && (contact->has_answered || contact->is_connected) &&
-            table_bucket(&kad->table, &hash) == bucket) {
-            plan_check(kad, contact, now);
+            table_bucket(&kad->table, &hash) == bucket && plan_check(kad, contact, now)) {
             room--;
         }
     }
@@ -191,7 +194,7 @@ int kad_peer_identified(struct kad *kad, const struct kad_peer *peer, nanos now)
         admit(kad, contact, now);
     } else if (contact->is_connected) {
         contact->failures = 0;
-        plan_check(kad, contact, now);
+        (void)plan_check(kad, contact, now);
     }
     return 0;
 }

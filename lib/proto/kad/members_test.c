@@ -469,6 +469,34 @@ static void contacts_are_bounded(void **state) {
     machine_teardown(&machine);
 }
 
+/* Who may not come in does not take the turn of who may. */
+static void who_may_not_move_up_is_passed_over(void **state) {
+    (void)state;
+    struct machine machine;
+    setup(&machine, KAD_SERVER);
+    struct netaddr crowded = machine_remote(30, 1, 1, 1);
+    struct netaddr other = machine_remote(31, 1, 1, 1);
+    struct peer_id members[KAD_K];
+    for (size_t i = 0; i < KAD_K; i++) {
+        members[i] = peer_in(&machine, 0);
+        machine_admit(&machine, &members[i], i < KAD_BUCKET_PER_GROUP_MAX ? &crowded : NULL);
+    }
+    assert_int_equal(machine_counts(&machine).table_peers, KAD_K);
+    struct peer_id waiting[3];
+    for (size_t i = 0; i < 3; i++) { /* whichever end the machine begins at */
+        waiting[i] = peer_in(&machine, 0);
+        assert_int_equal(machine_identify(&machine, &waiting[i], true, i == 1 ? &other : &crowded),
+                         0);
+    }
+    machine_drain(&machine);
+    assert_int_equal(machine.ask_count, 0);
+    assert_int_equal(machine_identify(&machine, &members[7], false, NULL), 0);
+    machine_drain(&machine);
+    assert_int_equal(machine.ask_count, 1);
+    assert_true(peer_id_equal(&machine.asks[0].peer, &waiting[1]));
+    machine_teardown(&machine);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_that_answers_is_admitted),
@@ -483,6 +511,7 @@ int main(void) {
         cmocka_unit_test(errors_differ),
         cmocka_unit_test(a_full_bucket_favours_the_old),
         cmocka_unit_test(who_waits_moves_up),
+        cmocka_unit_test(who_may_not_move_up_is_passed_over),
         cmocka_unit_test(one_network_cannot_fill_the_table),
         cmocka_unit_test(we_do_not_know_ourselves),
         cmocka_unit_test(contacts_are_bounded),
