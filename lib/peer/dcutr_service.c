@@ -330,12 +330,14 @@ static bool start_machine(struct punch *punch, struct peer_stream *stream) {
     return true;
 }
 
-/* The initiator's next attempt; the punch is gone when there is none. */
+/* The initiator's next attempt; the punch is gone when there is none. The first one is that which
+ * dialling began. */
 static void attempt(struct punch *punch) {
     struct peer_stream *stream;
     close_links(punch, NULL);
     punch->attempts++;
-    if (punch->attempts > DCUTR_ATTEMPTS_MAX || punch->connection->ended || !may_try(punch) ||
+    if (punch->attempts > DCUTR_ATTEMPTS_MAX || punch->connection->ended ||
+        (punch->attempts > 1 && !may_try(punch)) ||
         stream_open(punch->connection, SERVICE_DCUTR, DCUTR_PROTOCOL, &stream) != 0) {
         punch_log(punch, "no direct way");
         punch_free(punch, NULL);
@@ -359,6 +361,10 @@ void dcutr_identified(struct peer_connection *connection) {
     }
     struct punch *punch = punch_new(connection, DCUTR_INITIATOR);
     if (punch == NULL) {
+        return;
+    }
+    if (!may_try(punch)) {
+        punch_free(punch, NULL);
         return;
     }
     struct multiaddr addresses[DCUTR_ADDRESSES_MAX];

@@ -1,5 +1,7 @@
 /* Hole punching as the one who is called sees it: which addresses of the caller's are tried. */
+#include "peer/internal.h"
 #include "peer/relayed_world_testing.h"
+#include "proto/dcutr/dcutr.h"
 
 /* What the called side was made to dial, or to send datagrams to. */
 static struct multiaddr tried[256];
@@ -36,6 +38,46 @@ static bool was_tried(const char *text) {
     return false;
 }
 
+/* A called node whose dials are noted, and who calls it. */
+static void noting_world(struct world *world, struct transport_verbs *verbs,
+                         const struct multiaddr *addresses, size_t count) {
+    world_init(world, relayed_world());
+    struct world_node *caller = world_node_new(world);
+    struct world_node *called = world_node_new(world);
+    peer_set_addresses(caller->peer, addresses, count, 99, world->now);
+    struct relayed_world_node *own = called->transport;
+    *verbs = *own->direct->transport.verbs;
+    verbs->dial = noting_dial;
+    verbs->punch = noting_punch;
+    own->direct->transport.verbs = verbs;
+    tried_count = 0;
+}
+
+/* Dialling what a caller names counts as the attempt that it is. */
+static void dials_are_attempts(void **state) {
+    (void)state;
+    struct world world;
+    struct transport_verbs verbs;
+    const struct multiaddr address = world_address("/ip4/203.0.113.5/tcp/4001");
+    const struct netaddr nowhere = {.family = NETADDR_NONE};
+    noting_world(&world, &verbs, &address, 1);
+    (void)world_connect(&world.nodes[0], &world.nodes[1]);
+    world_run(&world, 30 * NANOS_SECOND);
+    struct punch_limiter *limiter = &world.nodes[1].peer->relay.punch_limiter;
+    assert_int_equal(limiter->count, DCUTR_ATTEMPTS_MAX);
+    assert_true(was_tried("/ip4/203.0.113.5/tcp/4001"));
+    world_done(&world);
+    /* After too many nothing is dialled. */
+    noting_world(&world, &verbs, &address, 1);
+    limiter = &world.nodes[1].peer->relay.punch_limiter;
+    while (punch_limiter_take(limiter, &world.nodes[0].id, &nowhere, world.now)) {
+    }
+    (void)world_connect(&world.nodes[0], &world.nodes[1]);
+    world_run(&world, 10 * NANOS_SECOND);
+    assert_false(was_tried("/ip4/203.0.113.5/tcp/4001"));
+    world_done(&world);
+}
+
 /* A caller names addresses: neither this very machine, nor all of a network, is to be dialled. */
 static void punches_go_to_single_others(void **state) {
     (void)state;
@@ -47,22 +89,14 @@ static void punches_go_to_single_others(void **state) {
         "/ip6/::ffff:127.0.0.1/tcp/22",
     };
     struct world world;
-    world_init(&world, relayed_world());
-    struct world_node *caller = world_node_new(&world);
-    struct world_node *called = world_node_new(&world);
+    struct transport_verbs verbs;
     struct multiaddr addresses[ARRAY_SIZE(names)];
     for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
         addresses[i] = world_address(names[i]);
     }
-    peer_set_addresses(caller->peer, addresses, ARRAY_SIZE(names), 99, world.now);
-    peer_set_addresses(called->peer, &addresses[7], 1, 99, world.now);
-    struct relayed_world_node *own = called->transport;
-    struct transport_verbs verbs = *own->direct->transport.verbs;
-    verbs.dial = noting_dial;
-    verbs.punch = noting_punch;
-    own->direct->transport.verbs = &verbs;
-    tried_count = 0;
-    (void)world_connect(caller, called);
+    noting_world(&world, &verbs, addresses, ARRAY_SIZE(names));
+    peer_set_addresses(world.nodes[1].peer, &addresses[7], 1, 99, world.now);
+    (void)world_connect(&world.nodes[0], &world.nodes[1]);
     world_run(&world, 30 * NANOS_SECOND);
     assert_true(was_tried("/ip4/203.0.113.5/tcp/4001"));
     assert_true(was_tried("/ip4/10.3.3.3/udp/5/quic-v1")); /* as the relay is private, too */
@@ -76,6 +110,7 @@ static void punches_go_to_single_others(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(dials_are_attempts),
         cmocka_unit_test(punches_go_to_single_others),
     };
     return crypto_init() == 0 ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
