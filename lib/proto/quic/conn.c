@@ -14,6 +14,7 @@ union block_head {
 /* ngtcp2 wants to acknowledge after an eighth of a round trip, on a short path before an answer can
  * be there that would carry it. Its timers ring that much later, for one packet instead of two. */
 #define TIMER_SLACK NANOS_MILLISECOND
+#define SHORT_PATH  (100 * NANOS_MILLISECOND)
 
 static bool within_budget(struct quic_conn *conn, size_t more) {
     const struct quic_endpoint *endpoint = conn->endpoint;
@@ -348,12 +349,19 @@ void conn_set_timer(struct quic_conn *conn, nanos deadline) {
     ENSURE(heap_set(&conn->endpoint->timers, &conn->timer, nanos_min(deadline, FAR_FUTURE)) == 0);
 }
 
+/* On a long path an eighth of a round trip leaves the answer time enough. */
+static bool is_short(const struct quic_conn *conn) {
+    compat_info info;
+    compat_get_info(conn->ngtcp2, &info);
+    return !compat_has_rtt(&info) || info.smoothed_rtt < SHORT_PATH;
+}
+
 void conn_settle(struct quic_conn *conn) {
     if (conn->ngtcp2 != NULL) {
         conn_check_path(conn);
         /* Some of ngtcp2's deadlines are over only after their instant: let time pass. */
         nanos expiry = ngtcp2_conn_get_expiry(conn->ngtcp2);
-        if (conn->state == CONN_OPEN) {
+        if (conn->state == CONN_OPEN && is_short(conn)) {
             expiry = nanos_add(expiry, TIMER_SLACK);
         }
         if (!list_empty(&conn->sendable) && conn->paced_until > conn->endpoint->now) {

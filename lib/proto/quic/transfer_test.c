@@ -502,6 +502,30 @@ static void round_trips_are_prompt(void **state) {
     }
 }
 
+/* On a short path timers give an answer time to be there; on a long one they ring when they are
+ * due. */
+static void timers_ring_late_on_short_paths(void **state) {
+    (void)state;
+    static const struct {
+        nanos delay;
+        nanos late;
+    } cases[] = {{5 * NANOS_MILLISECOND, NANOS_MILLISECOND}, {80 * NANOS_MILLISECOND, 0}};
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct pair pair;
+        begin(&pair, &the_transfer, 15);
+        pair.network.delay = cases[i].delay;
+        pair_start(&pair);
+        pair_connect(&pair);
+        (void)open_flow(&pair, 1000);
+        pair_run(&pair, cases[i].delay);
+        struct quic_conn *conn = pair.sides[SERVER].conn;
+        nanos expiry = ngtcp2_conn_get_expiry(conn->ngtcp2);
+        assert_true(expiry > pair.now);
+        assert_int_equal(quic_deadline(pair.sides[SERVER].endpoint), expiry + cases[i].late);
+        pair_done(&pair);
+    }
+}
+
 static nanos burst_at;
 static size_t burst_size;
 static size_t burst_max;
@@ -647,6 +671,7 @@ int main(void) {
         cmocka_unit_test(stream_limit),
         cmocka_unit_test(both_sides_open),
         cmocka_unit_test(block_references),
+        cmocka_unit_test(timers_ring_late_on_short_paths),
         cmocka_unit_test(round_trips_are_prompt),
         cmocka_unit_test(bursts_are_paced),
         cmocka_unit_test(pacing_comes_and_goes),
