@@ -26,7 +26,8 @@ struct session {
     bool busy;            /* its events are being taken */
     struct buffer module; /* as it comes in */
     struct buffer input;
-    uint64_t held_bytes;
+    uint64_t held_bytes; /* in worker->held */
+    nanos stuck_since;   /* its last words wait for a client that does not read; 0: they do not */
     struct block *unsent;
     size_t unsent_offset;
     bool unsent_fin;
@@ -105,7 +106,11 @@ void session_pump(struct session *session, nanos now);
 /* Ends the stream as if the connection was lost. */
 void session_cut(struct session *session, nanos now);
 /* Bytes that sessions may still hold; the bound may have been lowered below what they do. */
-uint64_t session_room(const struct worker *worker);
+uint64_t session_room(const struct session *session);
+/* Counts bytes this session holds; false when it may not. */
+MUST_CHECK bool session_hold(struct session *session, uint64_t bytes);
+/* They are held no more. */
+void session_let_go(struct session *session, uint64_t bytes);
 /* The session's job has ended or there is none: it may go once its stream is over. */
 void session_release(struct session *session);
 void session_expire(struct session *session, nanos now);

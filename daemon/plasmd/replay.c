@@ -10,7 +10,6 @@ struct replay {
     struct bytes records; /* of job.output, not sent */
     struct bytes piece;   /* the rest of the one under way */
     uint8_t stream;
-    bool finished;
 };
 
 void replay_free(struct replay *replay) {
@@ -32,19 +31,26 @@ static bool finish(struct session *session, const struct store_job *known) {
     return job_worker_finish(&session->machine, &finished) == 0;
 }
 
+/* All is said: nothing is kept for it any more. */
+static void end(struct session *session) {
+    session_let_go(session, session->replay->job.output_size);
+    replay_free(session->replay);
+    session->replay = NULL;
+}
+
 void replay_continue(struct session *session) {
     struct replay *replay = session->replay;
     size_t taken = 0;
-    while (!replay->finished) {
+    for (;;) {
         if (replay->piece.size == 0 &&
             !kept_output_next(&replay->records, &replay->stream, &replay->piece)) {
-            replay->finished = true;
             (void)!finish(session, &replay->job);
+            end(session);
             return;
         }
         if (job_worker_output(&session->machine, (enum job_stream)replay->stream, replay->piece,
                               &taken) != 0) {
-            replay->finished = true; /* nobody is there any more */
+            end(session); /* nobody is there any more */
             return;
         }
         replay->piece = bytes_slice(replay->piece, taken, replay->piece.size);
@@ -55,9 +61,8 @@ void replay_continue(struct session *session) {
 }
 
 bool replay_start(struct session *session, struct store_job *known) {
-    struct worker *worker = session->worker;
     struct replay *replay = calloc(1, sizeof(*replay));
-    if (replay == NULL || known->output_size > session_room(worker)) {
+    if (replay == NULL || !session_hold(session, known->output_size)) {
         free(replay);
         return false;
     }
@@ -65,12 +70,10 @@ bool replay_start(struct session *session, struct store_job *known) {
     *known = (struct store_job){.finished = true};
     session->replay = replay;
     replay->records = bytes_of(replay->job.output, replay->job.output_size);
-    session->held_bytes += replay->job.output_size;
-    worker->held_bytes += replay->job.output_size;
     if (job_worker_resume(&session->machine, NULL, 0, replay->job.output_kept) != 0) {
-        replay->finished = true; /* the machine has said so */
-        return true;
+        end(session); /* the machine has said so */
+    } else {
+        replay_continue(session);
     }
-    replay_continue(session);
     return true;
 }

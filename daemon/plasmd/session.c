@@ -10,6 +10,8 @@
 #include "util/ensure.h"
 
 #define PUMP_SIZE_MAX (64 * 1024)
+/* Without a grace, too, a client has so long to take some of an answer. */
+#define STUCK_TIME_MIN (1 * NANOS_SECOND)
 /* Bytes of an address that are one share. */
 #define SHARE_IP4_SIZE 4
 #define SHARE_IP6_SIZE 7
@@ -20,7 +22,7 @@ static void free_session(struct session *session) {
     struct worker *worker = session->worker;
     heap_remove(&worker->deadlines, &session->deadline.node);
     list_remove(&worker->sessions, &session->node);
-    worker->held_bytes -= session->held_bytes;
+    session_let_go(session, session->held_bytes);
     job_worker_done(&session->machine);
     buffer_done(&session->module);
     buffer_done(&session->input);
@@ -29,10 +31,19 @@ static void free_session(struct session *session) {
     free(session);
 }
 
+/* What came in is not needed any more. */
+static void drop_input(struct session *session) {
+    session_let_go(session, session->module.size + session->input.size);
+    buffer_done(&session->module);
+    buffer_done(&session->input);
+}
+
 void session_release(struct session *session) {
     session->job = NULL;
     if (session->stream == NULL) {
         free_session(session);
+    } else {
+        drop_input(session);
     }
 }
 
@@ -79,8 +90,25 @@ void session_cut(struct session *session, nanos now) {
     }
 }
 
-static void set_deadline(struct session *session) {
-    nanos deadline = job_worker_deadline(&session->machine);
+/* The answer is ready and the client does not take it. */
+static bool is_stuck(const struct session *session) {
+    return session->stream != NULL && !session->fin_sent &&
+           (session->replay != NULL || session->machine.state == JOB_WORKER_STATE_OVER);
+}
+
+static nanos stuck_deadline(const struct session *session) {
+    nanos grace = session->worker->config->lost_grace_ms * NANOS_MILLISECOND;
+    nanos patience = nanos_max(grace, STUCK_TIME_MIN);
+    return session->stuck_since != 0 ? nanos_add(session->stuck_since, patience) : NANOS_NEVER;
+}
+
+static void set_deadline(struct session *session, nanos now) {
+    if (!is_stuck(session)) {
+        session->stuck_since = 0;
+    } else if (session->stuck_since == 0) {
+        session->stuck_since = now;
+    }
+    nanos deadline = nanos_min(job_worker_deadline(&session->machine), stuck_deadline(session));
     if (heap_set(&session->worker->deadlines, &session->deadline.node, deadline) != 0) {
         daemon_log(LOG_LEVEL_ERROR, "Out of memory: a timer is lost");
     }
@@ -96,6 +124,7 @@ static bool send_block(struct session *session) {
         return false; /* the stream's end is reported by the peer */
     }
     session->unsent_offset += accepted;
+    session->stuck_since = accepted > 0 ? 0 : session->stuck_since;
     if (accepted < size) {
         return false;
     }
@@ -140,18 +169,48 @@ static uint64_t held_max(const struct worker *worker) {
     return worker->config->queued_bytes;
 }
 
-uint64_t session_room(const struct worker *worker) {
-    return worker->held_bytes < held_max(worker) ? held_max(worker) - worker->held_bytes : 0;
+/* Half of it all is the most that one share holds, or one job, where that is more. */
+static struct held_bounds held_bounds(const struct worker *worker) {
+    const struct config *config = worker->config;
+    uint64_t half = held_max(worker) / 2;
+    uint64_t job = config->module_bytes + config->stdin_bytes;
+    return (struct held_bounds){.all = held_max(worker), .share = half > job ? half : job};
 }
 
-/* Counts bytes a session keeps; false when all clients together hold too much. */
-static bool hold(struct session *session, struct buffer *place, struct bytes data) {
+static struct bytes share_of(const struct session *session) {
+    return bytes_of(session->share, session->share_size);
+}
+
+uint64_t session_room(const struct session *session) {
+    const struct worker *worker = session->worker;
+    const struct held_bounds bounds = held_bounds(worker);
+    return held_room(&worker->held, &bounds, share_of(session));
+}
+
+bool session_hold(struct session *session, uint64_t bytes) {
     struct worker *worker = session->worker;
-    if (data.size > session_room(worker) || buffer_append(place, data) != 0) {
+    const struct held_bounds bounds = held_bounds(worker);
+    if (!held_add(&worker->held, &bounds, share_of(session), bytes)) {
         return false;
     }
-    session->held_bytes += data.size;
-    worker->held_bytes += data.size;
+    session->held_bytes += bytes;
+    return true;
+}
+
+void session_let_go(struct session *session, uint64_t bytes) {
+    held_subtract(&session->worker->held, share_of(session), bytes);
+    session->held_bytes -= bytes;
+}
+
+/* Keeps bytes that came in; false when too many are kept, or memory is out. */
+static bool keep(struct session *session, struct buffer *place, struct bytes data) {
+    if (!session_hold(session, data.size)) {
+        return false;
+    }
+    if (buffer_append(place, data) != 0) {
+        session_let_go(session, data.size);
+        return false;
+    }
     return true;
 }
 
@@ -246,7 +305,7 @@ static void ask_admission(const struct session *session, const struct job_worker
                           bool all_reasons, struct admit_answer *ret_answer) {
     const struct worker *worker = session->worker;
     const struct config *config = worker->config;
-    struct bytes share = bytes_of(session->share, session->share_size);
+    struct bytes share = share_of(session);
     struct admit_node node = {.arch = worker->arch,
                               .runtime = RUNNER_RUNTIME,
                               .jobs_max = config->jobs_running + config->jobs_queued,
@@ -261,7 +320,7 @@ static void ask_admission(const struct session *session, const struct job_worker
         .jobs = worker->job_count,
         .client_jobs = scheduler_client_jobs(&worker->turns, peer_id_bytes(&session->client)),
         .share_jobs = scheduler_share_jobs(&worker->turns, share),
-        .held_bytes = worker->held_bytes};
+        .held_bytes = held_max(worker) - session_room(session)}; /* what it is for this share */
     const struct admit_offer asked = {
         .manifest = offer->manifest,
         .stdin_size = offer->stdin_size,
@@ -340,7 +399,7 @@ static void take_event(struct session *session, const struct job_worker_event *e
         take_offer(session, &event->offer, now);
         break;
     case JOB_WORKER_MODULE_DATA:
-        if (!hold(session, &session->module, event->data)) {
+        if (!keep(session, &session->module, event->data)) {
             reject(session, JOB_REJECTED_BUSY, "no memory for the module");
         }
         break;
@@ -349,10 +408,11 @@ static void take_event(struct session *session, const struct job_worker_event *e
                         buffer_bytes(&session->module)) != 0) {
             reject(session, JOB_REJECTED_BUSY, "no memory for the module");
         }
+        session_let_go(session, session->module.size);
         buffer_done(&session->module);
         break;
     case JOB_WORKER_STDIN_DATA:
-        if (!hold(session, &session->input, event->data)) {
+        if (!keep(session, &session->input, event->data)) {
             reject(session, JOB_REJECTED_BUSY, "no memory for standard input");
         }
         break;
@@ -408,7 +468,10 @@ void session_pump(struct session *session, nanos now) {
         detach(session, now);
         return;
     }
-    set_deadline(session);
+    if (session->job == NULL && session->machine.state == JOB_WORKER_STATE_OVER) {
+        drop_input(session); /* it was refused */
+    }
+    set_deadline(session, now);
 }
 
 /* Clients of one address, or IPv6 /56, share one claim, whatever they call themselves, and so do
@@ -448,7 +511,7 @@ void session_opened(struct worker *worker, struct peer_stream *stream, nanos now
     job_worker_init(&session->machine, &bounds, &worker->memory, now);
     list_append(&worker->sessions, &session->node);
     *peer_stream_user(stream) = session;
-    set_deadline(session);
+    set_deadline(session, now);
 }
 
 static void stream_closed(struct session *session, int error, nanos now) {
@@ -492,6 +555,11 @@ void session_event(struct worker *worker, const struct peer_event *event, nanos 
 }
 
 void session_expire(struct session *session, nanos now) {
+    if (now >= stuck_deadline(session)) {
+        daemon_log(LOG_LEVEL_INFO, "A client does not read its answer: its stream is closed");
+        session_cut(session, now);
+        return;
+    }
     job_worker_expire(&session->machine, now);
     session_pump(session, now);
 }

@@ -119,7 +119,7 @@ static void gather(struct worker *worker, struct status *status) {
     status->waiting = worker->turns.waiting;
     status->compiling = worker->compiling.size;
     status->jobs_total = worker->job_count;
-    status->held_bytes = worker->held_bytes;
+    status->held_bytes = worker->held.bytes;
     status->memory_used = worker->memory.used;
     status->memory_max = worker->memory.bytes_max;
     status->runners = runner_client_counts(worker->runner);

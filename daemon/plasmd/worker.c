@@ -622,6 +622,7 @@ static void stop(struct worker *worker) {
     map_done(&worker->jobs);
     scheduler_done(&worker->turns);
     scheduler_done(&worker->compile_turns);
+    held_done(&worker->held);
 }
 
 int worker_run(struct config *config,
@@ -646,6 +647,7 @@ int worker_run(struct config *config,
     list_init(&worker->compiling);
     scheduler_init(&worker->turns, &worker->memory, secret);
     scheduler_init(&worker->compile_turns, &worker->memory, secret);
+    held_init(&worker->held, &worker->memory, secret);
     worker->queue_news.kind = DEADLINE_QUEUE;
     worker->drain.deadline.kind = DEADLINE_DRAIN;
     char program[CONFIG_PATH_SIZE];

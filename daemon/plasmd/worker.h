@@ -5,6 +5,7 @@
 #include "host/alarm.h"
 #include "host/host.h"
 #include "plasmd/config.h"
+#include "plasmd/held.h"
 #include "plasmd/metrics.h"
 #include "plasmd/modules.h"
 #include "plasmd/scheduler.h"
@@ -68,8 +69,8 @@ struct worker {
     struct heap deadlines;
     size_t running;
     size_t job_count;
-    uint64_t held_bytes; /* modules and inputs of sessions and jobs */
-    uint64_t census;     /* the lookup that counts the workers, 0 for none */
+    struct held held; /* modules and inputs of sessions and jobs */
+    uint64_t census;  /* the lookup that counts the workers, 0 for none */
     nanos next_census;
     bool is_crowded; /* so many that we are under our shard's tag only */
     uint64_t capability_seq;

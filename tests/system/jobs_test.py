@@ -11,6 +11,7 @@ import tempfile
 import time
 import unittest
 
+from libplasm import Client, Error, Library
 from worker import Runner, Worker, plasm
 
 BUILD = os.path.abspath(sys.argv.pop(1))
@@ -287,6 +288,32 @@ class Again(unittest.TestCase):
                     self.assertIn("does not have the output", error)
                 os.unlink(self.ticket())
 
+    def wait_log(self, worker, text, count):
+        deadline = time.monotonic() + 20
+        while worker.log().count(text) < count:
+            self.assertLess(time.monotonic(), deadline, f"not {count} times in the log: {text}")
+            time.sleep(0.001)
+
+    def test_an_answer_that_nobody_reads(self):
+        """The worker keeps it for a while only, not as long as the connection."""
+        config = os.path.join(self.directory.name, "plasmd.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("[limits]\noutput_bytes = 64M\n[store]\noutput_bytes = 40M\n"
+                       "[jobs]\nlost_grace_ms = 1000\n")
+        with Worker(BUILD, self.directory.name, "--config", config) as worker:
+            process = self.start(worker, "--output", "64M", STREAMS, "--", "count", str(32 << 20),
+                                 "65536")
+            self.assertGreater(len(process.communicate(timeout=60)[0]), 32 << 20)
+            with subprocess.Popen(
+                    [os.path.join(BUILD, "bin", "plasm"), "receipt",
+                     os.path.basename(self.ticket()), "--state-dir", self.state],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as reader:
+                self.wait_log(worker, "Job offer received", 2)
+                reader.send_signal(signal.SIGSTOP)
+                self.wait_log(worker, "does not read its answer", 1)
+                reader.kill()
+
     def test_a_job_that_was_lost(self):
         with Worker(BUILD, self.directory.name) as worker:
             process = self.start(worker, LIMITS, "--", "loop")
@@ -300,6 +327,59 @@ class Again(unittest.TestCase):
             self.assertEqual((code, out), (RUN_FAILED, b""))
             self.assertIn("lost", error)
             self.assertIn("1 accepted job had not ended", worker.log())
+
+
+class Held(unittest.TestCase):
+    """What clients make the worker hold. Here, of loopback, each is a share of its own."""
+
+    STDIN = bytes(900 << 10)  # with its module less than a MiB
+    HELD_MAX = 4  # of such inputs, by all; half of them by one share
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory()
+        config = os.path.join(self.directory.name, "plasmd.conf")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write("[limits]\nmodule_bytes = 1M\nstdin_bytes = 1M\n"
+                       f"[jobs]\nqueued_bytes = {self.HELD_MAX}M\nrunning = 4\n")
+        self.worker = Worker(BUILD, self.directory.name, "--config", config)
+        self.worker.__enter__()
+        self.library = Library(BUILD)
+        self.clients = []
+
+    def tearDown(self):
+        for client in self.clients:
+            client.close()
+        self.worker.__exit__()
+        self.directory.cleanup()
+
+    def client(self):
+        self.clients.append(Client(self.library, self.worker.address))
+        return self.clients[-1]
+
+    def wait_log(self, text, count):
+        deadline = time.monotonic() + 30
+        while self.worker.log().count(text) < count:
+            self.assertLess(time.monotonic(), deadline, f"not {count} times in the log: {text}")
+            time.sleep(0.01)
+
+    def test_a_job_that_ended_holds_nothing(self):
+        """Clients that never take note of the end and leave their streams open."""
+        with open(STREAMS, "rb") as file:
+            module = file.read()
+        for number in range(2 * self.HELD_MAX):
+            self.client().submit(module, "both", stdin=self.STDIN)
+            self.wait_log("Signed receipt", number + 1)
+        self.assertNotIn("Job rejected", self.worker.log())
+
+    def test_half_is_left_for_others(self):
+        with open(LIMITS, "rb") as file:
+            module = file.read()
+        greedy = self.client()
+        for _ in range(self.HELD_MAX // 2):
+            greedy.submit(module, "loop", stdin=self.STDIN)
+        with self.assertRaisesRegex(Error, "too many bytes are waiting here"):
+            greedy.submit(module, "loop", stdin=self.STDIN)
+        self.client().submit(module, "loop", stdin=self.STDIN)
 
 
 class Restart(unittest.TestCase):
