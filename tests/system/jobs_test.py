@@ -309,10 +309,12 @@ class Again(unittest.TestCase):
                      os.path.basename(self.ticket()), "--state-dir", self.state],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             ) as reader:
-                self.wait_log(worker, "Job offer received", 2)
-                reader.send_signal(signal.SIGSTOP)
-                self.wait_log(worker, "does not read its answer", 1)
-                reader.kill()
+                try:
+                    self.wait_log(worker, "Job offer received", 2)
+                    reader.send_signal(signal.SIGSTOP)
+                    self.wait_log(worker, "does not read its answer", 1)
+                finally:
+                    reader.kill()
 
     def test_a_job_that_was_lost(self):
         with Worker(BUILD, self.directory.name) as worker:
