@@ -236,7 +236,9 @@ int runner_client_start(struct runner_client *client) {
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = 0};
     client->zygote_socket = socket;
     client->zygote_said_hello = false;
-    if (send_limits(client) != 0 || fcntl(socket, F_SETFL, O_NONBLOCK) != 0 ||
+    /* One that has ended already is told by its socket. */
+    error = send_limits(client);
+    if ((error != 0 && error != PLASM_CLOSED) || fcntl(socket, F_SETFL, O_NONBLOCK) != 0 ||
         epoll_ctl(client->epoll, EPOLL_CTL_ADD, socket, &event) != 0) {
         client_stop(client, "");
         client->stopping = false;

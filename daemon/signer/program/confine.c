@@ -31,7 +31,7 @@
 
 #if IS_SANITIZED
 /* Looking for leaks at exit takes threads and ptrace: seccomp would kill us for it. */
-const char *__asan_default_options(void);
+const char *__asan_default_options(void) __attribute__((visibility("default"), used));
 const char *__asan_default_options(void) {
     return "detect_leaks=0";
 }
