@@ -138,8 +138,7 @@ static void check_load(const struct question *question, struct admit_answer *ans
         refuse(answer, JOB_REJECTED_BUSY, "too many jobs from your address are waiting here: %llu",
                (unsigned long long)load->share_jobs);
     }
-    uint64_t left =
-        load->held_bytes < node->held_bytes_max ? node->held_bytes_max - load->held_bytes : 0;
+    uint64_t left = load->bytes_left;
     uint64_t module = offer->manifest->module_size;
     if (module > left || offer->stdin_size > left - module) {
         refuse(answer, JOB_REJECTED_BUSY, "too many bytes are waiting here");

@@ -20,7 +20,6 @@ struct admit_node {
     struct worker_limits limits;
     uint64_t jobs_max;            /* running and waiting */
     uint64_t jobs_per_client_max; /* of one peer, and of one IP prefix */
-    uint64_t held_bytes_max;      /* modules and inputs of all offers and jobs */
 };
 
 /* What it has to do now. */
@@ -32,7 +31,7 @@ struct admit_load {
     uint64_t jobs;
     uint64_t client_jobs;
     uint64_t share_jobs; /* of the client's IP prefix */
-    uint64_t held_bytes;
+    uint64_t bytes_left; /* that modules and inputs of this client's IP prefix may still hold */
 };
 
 struct admit_offer {

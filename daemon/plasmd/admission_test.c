@@ -27,9 +27,8 @@ static int set_up(void **state) {
                    .module_bytes = 1000,
                    .stdin_bytes = 1000},
         .jobs_max = 10,
-        .jobs_per_client_max = 5,
-        .held_bytes_max = 10000};
-    load = (struct admit_load){.sandbox_ready = true};
+        .jobs_per_client_max = 5};
+    load = (struct admit_load){.sandbox_ready = true, .bytes_left = 10000};
     offer = (struct admit_offer){.manifest = &manifest, .stdin_size = 1000, .now_unix_s = NOW};
     return 0;
 }
@@ -130,11 +129,11 @@ static void the_queue_is_bounded(void **state) {
     load.share_jobs = 5;
     expect_no(JOB_REJECTED_BUSY, "too many jobs from your address are waiting here: 5");
     load.share_jobs = 4;
-    load.held_bytes = 8000;
+    load.bytes_left = 2000;
     assert_int_equal(ask(), ADMIT_RUN);
-    load.held_bytes = 8001;
+    load.bytes_left = 1999;
     expect_no(JOB_REJECTED_BUSY, "too many bytes are waiting here");
-    load.held_bytes = 20000; /* the bound was lowered meanwhile */
+    load.bytes_left = 0;
     expect_no(JOB_REJECTED_BUSY, "too many bytes are waiting here");
 }
 

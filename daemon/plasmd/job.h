@@ -105,8 +105,6 @@ void job_free(struct job *job);
 void session_pump(struct session *session, nanos now);
 /* Ends the stream as if the connection was lost. */
 void session_cut(struct session *session, nanos now);
-/* Bytes that sessions may still hold; the bound may have been lowered below what they do. */
-uint64_t session_room(const struct session *session);
 /* Counts bytes this session holds; false when it may not. */
 MUST_CHECK bool session_hold(struct session *session, uint64_t bytes);
 /* They are held no more. */

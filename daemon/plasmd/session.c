@@ -165,23 +165,19 @@ static void transmit(struct session *session, nanos now) {
     }
 }
 
-static uint64_t held_max(const struct worker *worker) {
-    return worker->config->queued_bytes;
-}
-
 /* Half of it all is the most that one share holds, or one job, where that is more. */
 static struct held_bounds held_bounds(const struct worker *worker) {
     const struct config *config = worker->config;
-    uint64_t half = held_max(worker) / 2;
+    uint64_t half = config->queued_bytes / 2;
     uint64_t job = config->module_bytes + config->stdin_bytes;
-    return (struct held_bounds){.all = held_max(worker), .share = half > job ? half : job};
+    return (struct held_bounds){.all = config->queued_bytes, .share = half > job ? half : job};
 }
 
 static struct bytes share_of(const struct session *session) {
     return bytes_of(session->share, session->share_size);
 }
 
-uint64_t session_room(const struct session *session) {
+static uint64_t room_of(const struct session *session) {
     const struct worker *worker = session->worker;
     const struct held_bounds bounds = held_bounds(worker);
     return held_room(&worker->held, &bounds, share_of(session));
@@ -309,8 +305,7 @@ static void ask_admission(const struct session *session, const struct job_worker
     struct admit_node node = {.arch = worker->arch,
                               .runtime = RUNNER_RUNTIME,
                               .jobs_max = config->jobs_running + config->jobs_queued,
-                              .jobs_per_client_max = config->jobs_queued_per_client,
-                              .held_bytes_max = held_max(worker)};
+                              .jobs_per_client_max = config->jobs_queued_per_client};
     worker_limits(worker, &node.limits);
     const struct admit_load load = {
         .draining = worker->stopping,
@@ -320,7 +315,7 @@ static void ask_admission(const struct session *session, const struct job_worker
         .jobs = worker->job_count,
         .client_jobs = scheduler_client_jobs(&worker->turns, peer_id_bytes(&session->client)),
         .share_jobs = scheduler_share_jobs(&worker->turns, share),
-        .held_bytes = held_max(worker) - session_room(session)}; /* what it is for this share */
+        .bytes_left = room_of(session)};
     const struct admit_offer asked = {
         .manifest = offer->manifest,
         .stdin_size = offer->stdin_size,
