@@ -203,25 +203,32 @@ static bool configure_again(void *context, struct config *config, char fault[CON
     return configure(config, line->argc, line->argv, fault);
 }
 
-/* For the shell's completion; what they mean stands in the usage. */
-static const struct completion_command commands[] = {
-    {.name = "check-config", .argument = "", .help = "check the configuration"},
-    {.name = "show-config", .argument = "", .help = "every setting with its meaning"},
-    {.name = "key",
-     .argument = "",
-     .choices = "show rotate",
-     .help = "peer id and public key, or a new identity"},
-    {.name = "audit", .argument = "", .help = "what ran, for whom, and how it ended"},
-    {.name = "completion", .argument = "", .choices = "bash zsh fish", .help = "a script for one"},
+/* Everything but running a worker. `word` is what follows, one of `choices`; NULL where there are
+ * none. */
+struct command {
+    const char *name;
+    const char *choices;
+    const char *help;
+    int (*run)(struct config *config, struct command_line *line, const char *word);
 };
 
-static int write_completion(const char *name) {
-    enum shell shell;
-    struct completion_option table[ARRAY_SIZE(options)];
+static int run_check(struct config *config, struct command_line *line, const char *word);
+static int run_show(struct config *config, struct command_line *line, const char *word);
+static int run_key(struct config *config, struct command_line *line, const char *word);
+static int run_audit(struct config *config, struct command_line *line, const char *word);
+static int run_completion(struct config *config, struct command_line *line, const char *word);
+
+static const struct command commands[] = {
+    {"check-config", NULL, "check the configuration", run_check},
+    {"show-config", NULL, "every setting with its meaning", run_show},
+    {"key", "show rotate", "peer id and public key, or a new identity", run_key},
+    {"audit", NULL, "what ran, for whom, and how it ended", run_audit},
+    {"completion", "bash zsh fish", "a script for one", run_completion},
+};
+
+/* The options as the completion has them; their count. */
+static size_t completion_options(struct completion_option table[ARRAY_SIZE(options)]) {
     size_t count = 0;
-    if (!shell_from_name(name, &shell)) {
-        return refuse("completions are written for bash, zsh and fish");
-    }
     for (const struct option *option = options; option->name != NULL; option++) {
         if (option->val == OPTION_HELP) {
             continue; /* every script has it */
@@ -247,17 +254,62 @@ static int write_completion(const char *name) {
         case OPTION_MDNS:
             row->choices = "on off";
             break;
+        case OPTION_SUMMARY:
+            row->choices = "client module";
+            break;
         default:
             break;
         }
     }
+    return count;
+}
+
+static int run_completion(struct config *config, struct command_line *line, const char *word) {
+    (void)config;
+    (void)line;
+    enum shell shell;
+    struct completion_option table[ARRAY_SIZE(options)];
+    struct completion_command rows[ARRAY_SIZE(commands)];
+    if (!shell_from_name(word, &shell)) {
+        return refuse("completions are written for bash, zsh and fish");
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        rows[i] = (struct completion_command){.name = commands[i].name,
+                                              .argument = "",
+                                              .choices = commands[i].choices,
+                                              .help = commands[i].help};
+    }
     const struct completion completion = {.program = "plasmd",
                                           .options = table,
-                                          .option_count = count,
-                                          .commands = commands,
-                                          .command_count = ARRAY_SIZE(commands)};
+                                          .option_count = completion_options(table),
+                                          .commands = rows,
+                                          .command_count = ARRAY_SIZE(rows)};
     shell_completion_write(&completion, shell, stdout);
     return 0;
+}
+
+static int run_check(struct config *config, struct command_line *line, const char *word) {
+    (void)config; /* it was read and found good */
+    (void)line;
+    (void)word;
+    printf("The configuration is good.\n");
+    return 0;
+}
+
+static int run_show(struct config *config, struct command_line *line, const char *word) {
+    (void)config;
+    (void)line;
+    (void)word;
+    config_print_schema();
+    return 0;
+}
+
+static int run_key(struct config *config, struct command_line *line, const char *word) {
+    if (strcmp(word, "show") == 0) {
+        return key_show(config, line->flags.json);
+    }
+    return strcmp(word, "rotate") == 0 ? key_rotate(config, line->flags.force)
+                                       : refuse("key: show or rotate; see plasmd --help");
 }
 
 static void take_audit_option(struct audit_options *audit, int option, const char *value) {
@@ -271,32 +323,23 @@ static void take_audit_option(struct audit_options *audit, int option, const cha
     audit->follow = audit->follow || option == OPTION_FOLLOW;
 }
 
+static int run_audit(struct config *config, struct command_line *line, const char *word) {
+    (void)word;
+    line->flags.audit.json = line->flags.json;
+    return audit_run(config->state_dir, &line->flags.audit);
+}
+
 static int run_command(struct config *config, struct command_line *line) {
     int count = line->argc - optind;
     char **words = line->argv + optind;
     if (count == 0) {
         return worker_run(config, configure_again, line);
     }
-    if (count == 1 && strcmp(words[0], "check-config") == 0) {
-        printf("The configuration is good.\n");
-        return 0;
-    }
-    if (count == 1 && strcmp(words[0], "show-config") == 0) {
-        config_print_schema();
-        return 0;
-    }
-    if (count == 2 && strcmp(words[0], "key") == 0 && strcmp(words[1], "show") == 0) {
-        return key_show(config, line->flags.json);
-    }
-    if (count == 2 && strcmp(words[0], "key") == 0 && strcmp(words[1], "rotate") == 0) {
-        return key_rotate(config, line->flags.force);
-    }
-    if (count == 1 && strcmp(words[0], "audit") == 0) {
-        line->flags.audit.json = line->flags.json;
-        return audit_run(config->state_dir, &line->flags.audit);
-    }
-    if (count == 2 && strcmp(words[0], "completion") == 0) {
-        return write_completion(words[1]);
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        const struct command *command = &commands[i];
+        if (strcmp(words[0], command->name) == 0 && count == (command->choices != NULL ? 2 : 1)) {
+            return command->run(config, line, command->choices != NULL ? words[1] : NULL);
+        }
     }
     return refuse("no such command; see plasmd --help");
 }

@@ -52,11 +52,16 @@ static void bash_value(FILE *out, const char *command, const struct completion_o
     (void)fprintf(out, "return ;;\n");
 }
 
-static void bash_options(FILE *out, const char *command, const struct completion_option *options,
-                         size_t count) {
-    (void)fprintf(out, "        '%s') mapfile -t COMPREPLY < <(compgen -W '", command);
-    for (size_t i = 0; i < count; i++) {
-        (void)fprintf(out, "--%s ", options[i].name);
+/* Those of a command (NULL: none is given yet) and those of all. */
+static void bash_options(FILE *out, const struct completion *completion,
+                         const struct completion_command *command) {
+    (void)fprintf(out, "        '%s') mapfile -t COMPREPLY < <(compgen -W '",
+                  command != NULL ? command->name : "");
+    for (size_t i = 0; command != NULL && i < command->option_count; i++) {
+        (void)fprintf(out, "--%s ", command->options[i].name);
+    }
+    for (size_t i = 0; i < completion->option_count; i++) {
+        (void)fprintf(out, "--%s ", completion->options[i].name);
     }
     (void)fprintf(out, "--help' -- \"$current\") ;;\n");
 }
@@ -107,10 +112,9 @@ static void write_bash(const struct completion *completion, FILE *out) {
         }
     }
     (void)fprintf(out, "    esac\n    if [[ $current == -* ]]; then\n        case $command in\n");
-    bash_options(out, "", completion->options, completion->option_count);
+    bash_options(out, completion, NULL);
     for (size_t i = 0; i < completion->command_count; i++) {
-        bash_options(out, completion->commands[i].name, completion->commands[i].options,
-                     completion->commands[i].option_count);
+        bash_options(out, completion, &completion->commands[i]);
     }
     (void)fprintf(out, "        esac\n        return\n    fi\n    case $command in\n"
                        "    '') mapfile -t COMPREPLY < <(compgen -W '");
@@ -158,10 +162,14 @@ static void zsh_option(FILE *out, const struct completion_option *option) {
     (void)fputc('\'', out);
 }
 
-static void zsh_command(FILE *out, const struct completion_command *command) {
+static void zsh_command(FILE *out, const struct completion *completion,
+                        const struct completion_command *command) {
     (void)fprintf(out, "        %s) _arguments '--help[show its options]'", command->name);
     for (size_t i = 0; i < command->option_count; i++) {
         zsh_option(out, &command->options[i]);
+    }
+    for (size_t i = 0; i < completion->option_count; i++) {
+        zsh_option(out, &completion->options[i]);
     }
     if (command->choices != NULL) {
         (void)fprintf(out, " \\\n            '*:word:(%s)'", command->choices);
@@ -200,7 +208,7 @@ static void write_zsh(const struct completion *completion, FILE *out) {
                 "        case $line[1] in\n",
                 out);
     for (size_t i = 0; i < completion->command_count; i++) {
-        zsh_command(out, &completion->commands[i]);
+        zsh_command(out, completion, &completion->commands[i]);
     }
     (void)fprintf(out,
                   "        esac ;;\n    esac\n}\n"

@@ -33,7 +33,7 @@ struct completion_command {
 
 struct completion {
     const char *program;
-    const struct completion_option *options; /* that stand before or without a command */
+    const struct completion_option *options; /* of every command, and without one */
     size_t option_count;
     const struct completion_command *commands;
     size_t command_count;

@@ -25,6 +25,8 @@ TYPED = [
     ("plasm completion fi\t", ["plasm", "completion", "fish"]),
     ("plasmd --log-format js\t", ["plasmd", "--log-format", "json"]),
     ("plasmd check-\t", ["plasmd", "check-config"]),
+    ("plasmd key ro\t", ["plasmd", "key", "rotate"]),
+    ("plasmd au\t--summ\tmo\t", ["plasmd", "audit", "--summary", "module"]),
 ]
 SHOW = ("plasm() { printf '<%s>' plasm ${@//=/'><'}; }; plasmd() { printf '<%s>' plasmd "
         "${@//=/'><'}; }; ")
