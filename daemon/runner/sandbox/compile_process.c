@@ -13,6 +13,7 @@
 #include "runner/sandbox/sandbox.h"
 #include "runner/sandbox/seccomp.h"
 #include "util/ensure.h"
+#include "walls/process.h"
 
 #define NO_SOCKET (-1)
 
@@ -87,7 +88,7 @@ static int enter(const struct runner_compile_limits *limits, int socket) {
     int error = catch_signals();
     error = error != 0 ? error : limit_cpu(limits->cpu_s_max);
     error = error != 0 ? error : sandbox_limit_data(limits->memory_bytes_max);
-    error = error != 0 ? error : sandbox_limit(RLIMIT_FSIZE, limits->image_bytes_max);
+    error = error != 0 ? error : walls_limit(RLIMIT_FSIZE, limits->image_bytes_max);
     return error != 0 ? error : seccomp_enter(SECCOMP_ROLE_COMPILE);
 }
 

@@ -8,13 +8,14 @@
 #include "runner/sandbox/sandbox.h"
 #include "runner/sandbox/seccomp.h"
 #include "util/ensure.h"
+#include "walls/process.h"
 
 /* Descriptors of a runner: 0 to 2, its socket, a job's standard input. */
 #define RUNNER_FILES_MAX 8
 
 int runner_enter(uint64_t data_bytes_max) {
-    int error = sandbox_limit(RLIMIT_FSIZE, 0);
-    error = error != 0 ? error : sandbox_limit(RLIMIT_NOFILE, RUNNER_FILES_MAX);
+    int error = walls_limit(RLIMIT_FSIZE, 0);
+    error = error != 0 ? error : walls_limit(RLIMIT_NOFILE, RUNNER_FILES_MAX);
     error = error != 0 ? error : sandbox_limit_data(data_bytes_max);
     return error != 0 ? error : seccomp_enter(SECCOMP_ROLE_RUNNER);
 }

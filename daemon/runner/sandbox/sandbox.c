@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,14 +17,7 @@
 
 #include "runner/sandbox/seccomp.h"
 #include "walls/landlock.h"
-
-#if SANDBOX_SANITIZED
-/* Looking for leaks at exit takes threads and ptrace: seccomp would kill us for it. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) {
-    return "detect_leaks=0";
-}
-#endif
+#include "walls/process.h"
 
 /* The compiler recurses; a module's own stack is the engine's to bound. */
 #define SANDBOX_STACK_BYTES_MAX (UINT64_C(8) << 20)
@@ -38,24 +30,12 @@ void sandbox_forget_environment(char **environment) {
     (void)clearenv();
 }
 
-int sandbox_limit(int resource, uint64_t value) {
-    struct rlimit limit;
-    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0) {
-        return PLASM_IO;
-    }
-    if (limit.rlim_max == RLIM_INFINITY || value < limit.rlim_max) {
-        limit.rlim_max = value;
-    }
-    limit.rlim_cur = limit.rlim_max;
-    return setrlimit((__rlimit_resource_t)resource, &limit) == 0 ? 0 : PLASM_IO;
-}
-
 int sandbox_limit_data(uint64_t value) {
-#if SANDBOX_SANITIZED
+#if WALLS_SANITIZED
     (void)value;
     return 0;
 #else
-    return sandbox_limit(RLIMIT_DATA, value);
+    return walls_limit(RLIMIT_DATA, value);
 #endif
 }
 
@@ -66,26 +46,6 @@ static bool is_kept(const struct sandbox_options *options, int fd) {
         }
     }
     return false;
-}
-
-/* Closes from `first` on, all but what is kept. */
-static int close_others(const struct sandbox_options *options, unsigned first) {
-    while (true) {
-        unsigned next_kept = ~0u;
-        for (size_t i = 0; i < options->keep_count; i++) {
-            unsigned fd = (unsigned)options->keep[i];
-            if (fd >= first && fd < next_kept) {
-                next_kept = fd;
-            }
-        }
-        if (next_kept > first && syscall(SYS_close_range, first, next_kept - 1, 0) != 0) {
-            return PLASM_IO;
-        }
-        if (next_kept == ~0u) {
-            return 0;
-        }
-        first = next_kept + 1;
-    }
 }
 
 static int replace_standard_streams(const struct sandbox_options *options) {
@@ -176,27 +136,13 @@ static bool become_nobody(void) {
            setresuid(SANDBOX_NOBODY, SANDBOX_NOBODY, SANDBOX_NOBODY) == 0;
 }
 
-static int drop_privileges(void) {
-    for (unsigned long capability = 0; capability <= CAP_LAST_CAP + 16; capability++) {
-        (void)prctl(PR_CAPBSET_DROP, capability, 0, 0, 0); /* where we may; the rest follows */
-    }
-    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}};
-    if (syscall(SYS_capset, &head, none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-        return PLASM_IO;
-    }
-    return 0;
-}
-
 static int set_limits(const struct sandbox_options *options) {
-    int error = sandbox_limit(RLIMIT_CORE, 0);
-    error = error != 0 ? error : sandbox_limit(RLIMIT_MEMLOCK, 0);
-    error = error != 0 ? error : sandbox_limit(RLIMIT_MSGQUEUE, 0);
-    error = error != 0 ? error : sandbox_limit(RLIMIT_STACK, SANDBOX_STACK_BYTES_MAX);
-    error = error != 0 ? error : sandbox_limit(RLIMIT_NOFILE, SANDBOX_FILES_MAX);
-    error = error != 0 ? error : sandbox_limit(RLIMIT_FSIZE, options->file_bytes_max);
+    int error = walls_limit(RLIMIT_CORE, 0);
+    error = error != 0 ? error : walls_limit(RLIMIT_MEMLOCK, 0);
+    error = error != 0 ? error : walls_limit(RLIMIT_MSGQUEUE, 0);
+    error = error != 0 ? error : walls_limit(RLIMIT_STACK, SANDBOX_STACK_BYTES_MAX);
+    error = error != 0 ? error : walls_limit(RLIMIT_NOFILE, SANDBOX_FILES_MAX);
+    error = error != 0 ? error : walls_limit(RLIMIT_FSIZE, options->file_bytes_max);
     return error != 0 ? error : sandbox_limit_data(options->data_bytes_max);
 }
 
@@ -215,10 +161,9 @@ static int die_with(int parent) {
  * same user as that one: else its death would not be allowed to kill it. */
 _Noreturn static void wait_outside(pid_t child, pid_t starter) {
     int status;
-    const struct sandbox_options nothing = {.keep = NULL};
     (void)become_nobody();
-    if (die_with(starter) != 0 || close_others(&nothing, 0) != 0 || drop_privileges() != 0 ||
-        seccomp_enter(SECCOMP_ROLE_WAIT) != 0) {
+    if (die_with(starter) != 0 || walls_close_others(NULL, 0, 0) != 0 ||
+        walls_drop_privileges() != 0 || seccomp_enter(SECCOMP_ROLE_WAIT) != 0) {
         _exit(EXIT_FAILURE);
     }
     while (waitpid(child, &status, 0) < 0) {
@@ -244,7 +189,8 @@ static int enter_process_namespace(pid_t starter) {
 int sandbox_enter(const struct sandbox_options *options, struct sandbox_walls *ret_walls) {
     pid_t starter = getppid();
     struct sandbox_walls walls = {.walls = 0};
-    if (replace_standard_streams(options) != 0 || close_others(options, 3) != 0) {
+    if (replace_standard_streams(options) != 0 ||
+        walls_close_others(options->keep, options->keep_count, 3) != 0) {
         return PLASM_IO;
     }
     walls.walls = enter_namespaces();
@@ -261,7 +207,7 @@ int sandbox_enter(const struct sandbox_options *options, struct sandbox_walls *r
         walls.walls |= RUNNER_WALL_OTHER_USER;
     }
     /* Changing the user has cleared the parent-death signal. */
-    if (drop_privileges() != 0 || set_limits(options) != 0 || die_with(starter) != 0) {
+    if (walls_drop_privileges() != 0 || set_limits(options) != 0 || die_with(starter) != 0) {
         return PLASM_IO;
     }
     walls.landlock_abi = landlock_enter();
@@ -273,5 +219,5 @@ int sandbox_enter(const struct sandbox_options *options, struct sandbox_walls *r
 
 int sandbox_enter_runner(int parent) {
     int error = die_with(parent);
-    return error != 0 ? error : sandbox_limit(RLIMIT_NPROC, 0);
+    return error != 0 ? error : walls_limit(RLIMIT_NPROC, 0);
 }

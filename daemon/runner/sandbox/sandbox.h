@@ -14,18 +14,6 @@
 /* Whom the process becomes where it starts as root. */
 #define SANDBOX_NOBODY 65534
 
-/* Built with AddressSanitizer: gcc's and clang's way of saying so. */
-#if defined(__SANITIZE_ADDRESS__)
-#define SANDBOX_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANDBOX_SANITIZED 1
-#endif
-#endif
-#ifndef SANDBOX_SANITIZED
-#define SANDBOX_SANITIZED 0
-#endif
-
 struct sandbox_options {
     const int *keep; /* descriptors that stay open; all others are closed, 0 to 2 become /dev/null
                         unless they are among them */
@@ -48,9 +36,6 @@ void sandbox_forget_environment(char **environment);
  * dies with the one that started it. PLASM_IO where a wall that is not optional does not stand. */
 MUST_CHECK int sandbox_enter(const struct sandbox_options *options,
                              struct sandbox_walls *ret_walls);
-
-/* Lowers a limit, soft and hard; one that is lower already stays. */
-MUST_CHECK int sandbox_limit(int resource, uint64_t value);
 
 /* The same for RLIMIT_DATA, which counts what can be written to: memory, heap. Does nothing under
  * AddressSanitizer, whose shadow is terabytes of it. (RLIMIT_AS is of no use: wasmtime reserves far
