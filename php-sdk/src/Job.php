@@ -121,16 +121,37 @@ final class Job
         $kept = ($answer['output_given'] ?? true) === true;
         $output = (string) base64_decode($answer['stdout_base64'] ?? '');
         $stderr = (string) base64_decode($answer['stderr_base64'] ?? '');
-        try {
-            $receipt = Receipt::fromArray($answer['file'] ?? []);
-        } catch (MalformedException $exception) {
-            throw new UntrustedException($exception->getMessage(), 0, $exception);
-        }
+        $receipt = self::receiptOf($answer);
         $expected = $kept ? ['stdout_hash' => Crypto::sha256($output), 'stderr_hash' => Crypto::sha256($stderr)] : [];
         $refusal = $receipt->refusal($receipt->fields['worker'], $expected + ['job_id' => $jobId]);
         if ($refusal !== null) {
             throw new UntrustedException("the receipt of job $jobId does not hold: $refusal");
         }
+        return self::resultOf($answer, $receipt, $output, $stderr, null, $kept);
+    }
+
+    /** @param array<string, mixed> $answer */
+    private static function receiptOf(array $answer): Receipt
+    {
+        try {
+            return Receipt::fromArray($answer['file'] ?? []);
+        } catch (MalformedException $exception) {
+            throw new UntrustedException($exception->getMessage(), 0, $exception);
+        }
+    }
+
+    /**
+     * @param array<string, mixed> $answer
+     * @param array{0: array<string, mixed>, 1: string}|null $summary
+     */
+    private static function resultOf(
+        array $answer,
+        Receipt $receipt,
+        string $output,
+        string $stderr,
+        ?array $summary,
+        bool $kept
+    ): Result {
         return new Result(
             $output,
             $stderr,
@@ -140,7 +161,7 @@ final class Job
             $receipt,
             Timings::fromArray($answer['timings_us'] ?? []),
             (string) ($answer['message'] ?? ''),
-            null,
+            $summary,
             $kept
         );
     }
@@ -161,11 +182,7 @@ final class Job
     {
         $output = $this->output . base64_decode($answer['stdout_base64'] ?? '');
         $stderr = $this->stderr . base64_decode($answer['stderr_base64'] ?? '');
-        try {
-            $receipt = Receipt::fromArray($answer['file'] ?? []);
-        } catch (MalformedException $exception) {
-            throw new UntrustedException($exception->getMessage(), 0, $exception);
-        }
+        $receipt = self::receiptOf($answer);
         $refusal = $this->manifestRefusal($receipt->manifest) ?? $receipt->refusal($this->node, [
             'stdout_hash' => Crypto::sha256($output),
             'stderr_hash' => Crypto::sha256($stderr),
@@ -173,17 +190,8 @@ final class Job
         if ($refusal !== null) {
             throw new UntrustedException("the receipt of job {$this->id} does not hold: $refusal");
         }
-        return new Result(
-            $output,
-            $stderr,
-            $receipt->fields['exit_code'],
-            $receipt->fields['status'],
-            $receipt->fields['wall_time_ms'],
-            $receipt,
-            Timings::fromArray($answer['timings_us'] ?? []),
-            (string) ($answer['message'] ?? ''),
-            $this->checkedSummary($answer['summary'] ?? null, $receipt)
-        );
+        $summary = $this->checkedSummary($answer['summary'] ?? null, $receipt);
+        return self::resultOf($answer, $receipt, $output, $stderr, $summary, true);
     }
 
     /** The receipt is held against the manifest, so the manifest has to be what was asked for. */
