@@ -137,6 +137,9 @@ class Package(Installed):
                          "0" * 16)
         self.assertEqual(self.succeeds("stat", "-L", "-c", "%a", "/var/lib/plasm").strip(), "700")
         self.check_key()
+        self.assertEqual(self.succeeds("systemd-analyze", "verify", "--man=no", "plasmd.service",
+                                       "plasm-run.socket", "plasm-run@1.service",
+                                       "plasm-sign.socket", "plasm-sign.service"), "")
         sandboxes = self.succeeds("systemctl", "list-units", "--plain", "--no-legend",
                                   "plasm-run@*.service").split()
         for unit in ("plasmd.service", "plasm-sign.service", sandboxes[0]):
