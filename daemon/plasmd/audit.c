@@ -21,8 +21,11 @@
 #define FOLLOW_WINDOW 4096
 
 #define STATUS "coalesce(status, iif(noticed_ms IS NULL, 'running', 'lost'))"
+#define JOINED " FROM jobs LEFT JOIN receipts USING (number) LEFT JOIN lost USING (number) "
+#define ENDED  "(status IS NOT NULL OR noticed_ms IS NOT NULL)"
 #define TABLES                                                                                     \
-    " FROM jobs LEFT JOIN receipts USING (number) LEFT JOIN lost USING (number) WHERE "            \
+    JOINED                                                                                         \
+    "WHERE "                                                                                       \
     "(?1 IS NULL OR client = ?1) AND (?2 IS NULL OR lower(hex(module_hash)) GLOB ?2 || '*') AND "  \
     "(?3 IS NULL OR " STATUS " = ?3) AND (?4 IS NULL OR accepted_ms >= ?4) AND "                   \
     "(?5 IS NULL OR accepted_ms < ?5) "
@@ -285,9 +288,9 @@ static void print_total(const struct audit *audit, sqlite3_stmt *statement) {
            (long long)sqlite3_column_int64(statement, 8));
 }
 
-/* Prints every row of the statement. */
-static bool print_rows(struct audit *audit, const char *sql,
-                       void (*print)(const struct audit *audit, sqlite3_stmt *statement)) {
+/* Takes the rows of a statement to their end, each with `print` where that is not NULL. */
+static bool take_rows(struct audit *audit, const char *sql,
+                      void (*print)(const struct audit *audit, sqlite3_stmt *statement)) {
     sqlite3_stmt *statement = NULL;
     if (sqlite3_prepare_v2(audit->database, sql, -1, &statement, NULL) != SQLITE_OK) {
         return fail(audit);
@@ -295,50 +298,59 @@ static bool print_rows(struct audit *audit, const char *sql,
     bind(audit, statement);
     int step;
     while ((step = sqlite3_step(statement)) == SQLITE_ROW) {
-        print(audit, statement);
+        if (print != NULL) {
+            print(audit, statement);
+        }
     }
     bool whole = step == SQLITE_DONE ? true : fail(audit);
     (void)sqlite3_finalize(statement);
-    return whole && fflush(stdout) == 0;
+    return whole;
 }
 
-/* Those that ended since the last look, from the numbers after `settled` on: a job is shown once,
- * when its end is known. */
+/* Prints the jobs of a query, which are first copied out of plasmd's database: whoever reads us may
+ * take his time, and a reader that stays in the database keeps its log from being cut. */
+static bool print_jobs(struct audit *audit, const char *query) {
+    char sql[SQL_SIZE];
+    snprintf(sql, sizeof(sql), "INSERT INTO page %s", query);
+    return (store_execute(audit->database, "DELETE FROM page") || fail(audit)) &&
+           take_rows(audit, sql, NULL) &&
+           take_rows(audit, "SELECT * FROM page ORDER BY number", print_job) && fflush(stdout) == 0;
+}
+
+static bool newest_number(struct audit *audit, int64_t *ret_newest) {
+    return store_integer(audit->database, "SELECT coalesce(max(number), 0) FROM jobs",
+                         ret_newest) ||
+           fail(audit);
+}
+
+/* Those that end from now on: a job is shown once, when its end is known. `shown` has those of the
+ * window's that were. */
 static bool follow(struct audit *audit) {
     int64_t newest = 0;
     char sql[SQL_SIZE];
-    if (!store_integer(audit->database, "SELECT coalesce(max(number), 0) FROM jobs", &newest)) {
-        return fail(audit);
+    if (!newest_number(audit, &newest)) {
+        return false;
     }
-    /* The rows of `shown` are those of the newest jobs that were printed. */
-    if (!store_execute(audit->database, "CREATE TEMP TABLE shown (number INTEGER PRIMARY KEY)")) {
-        return fail(audit);
-    }
-    snprintf(
-        sql, sizeof(sql),
-        "INSERT INTO shown SELECT number FROM jobs LEFT JOIN receipts USING (number) LEFT JOIN "
-        "lost USING (number) WHERE number > %lld AND (status IS NOT NULL OR noticed_ms IS NOT "
-        "NULL)",
-        (long long)newest - FOLLOW_WINDOW);
+    snprintf(sql, sizeof(sql),
+             "CREATE TEMP TABLE shown (number INTEGER PRIMARY KEY); INSERT INTO shown SELECT "
+             "number" JOINED "WHERE number > %lld AND " ENDED,
+             (long long)newest - FOLLOW_WINDOW);
     if (!store_execute(audit->database, sql)) {
         return fail(audit);
     }
     for (;;) {
         (void)usleep(FOLLOW_INTERVAL_US);
         snprintf(sql, sizeof(sql),
-                 COLUMNS TABLES
-                 "AND number > %lld AND (status IS NOT NULL OR noticed_ms IS NOT "
-                 "NULL) AND number NOT IN (SELECT number FROM shown) ORDER BY number",
+                 COLUMNS TABLES "AND number > %lld AND " ENDED
+                                " AND number NOT IN (SELECT number FROM shown)",
                  (long long)newest - FOLLOW_WINDOW);
-        if (!store_execute(audit->database, "BEGIN") || !print_rows(audit, sql, print_job)) {
+        if (!newest_number(audit, &newest) || !print_jobs(audit, sql)) {
             return false;
         }
-        snprintf(
-            sql, sizeof(sql),
-            "INSERT OR IGNORE INTO shown SELECT number FROM jobs LEFT JOIN receipts USING "
-            "(number) LEFT JOIN lost USING (number) WHERE number > %lld AND (status IS NOT NULL "
-            "OR noticed_ms IS NOT NULL); COMMIT",
-            (long long)newest - FOLLOW_WINDOW);
+        snprintf(sql, sizeof(sql),
+                 "INSERT OR IGNORE INTO shown SELECT number FROM page; DELETE FROM shown WHERE "
+                 "number <= %lld",
+                 (long long)newest - FOLLOW_WINDOW);
         if (!store_execute(audit->database, sql)) {
             return fail(audit);
         }
@@ -356,15 +368,17 @@ static bool show(struct audit *audit) {
             printf("%-71s %8s %8s %6s %12s %12s %12s %8s\n", audit->options->summary, "jobs", "ok",
                    "lost", "ms", "in", "out", "cost");
         }
-        return print_rows(audit, sql, print_total);
+        return take_rows(audit, sql, print_total) && fflush(stdout) == 0;
     }
     if (!audit->options->json) {
         print_head();
     }
-    snprintf(sql, sizeof(sql),
-             "SELECT * FROM (" COLUMNS TABLES "ORDER BY number DESC LIMIT %lld) ORDER BY number",
+    if (!store_execute(audit->database, "CREATE TEMP TABLE page AS " COLUMNS JOINED "LIMIT 0")) {
+        return fail(audit);
+    }
+    snprintf(sql, sizeof(sql), COLUMNS TABLES "ORDER BY number DESC LIMIT %lld",
              (long long)audit->limit);
-    return print_rows(audit, sql, print_job) && (!audit->options->follow || follow(audit));
+    return print_jobs(audit, sql) && (!audit->options->follow || follow(audit));
 }
 
 int audit_run(const char *state_dir, const struct audit_options *options) {

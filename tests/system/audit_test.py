@@ -91,8 +91,15 @@ class Audit(unittest.TestCase):
         with Worker(BUILD, self.path) as worker:
             with subprocess.Popen([PLASMD, "audit", "--state-dir", os.path.join(self.path, "state"),
                                    "--json", "--follow"], stdout=subprocess.PIPE) as process:
-                self.assertEqual(Runner(worker).run(HELLO)[0], 0)
-                self.assertEqual(json.loads(process.stdout.readline())["status"], "ok")
+                # Each once and in their order, over several looks at the database.
+                for _ in range(3):
+                    self.assertEqual(Runner(worker).run(HELLO)[0], 0)
+                    self.assertEqual(Runner(worker).run(HELLO)[0], 0)
+                    time.sleep(0.6)
+                seen = [json.loads(process.stdout.readline()) for _ in range(6)]
+                self.assertEqual([job["status"] for job in seen], ["ok"] * 6)
+                numbers = [job["number"] for job in seen]
+                self.assertEqual(numbers, sorted(set(numbers)))
                 process.kill()
 
     def test_errors(self):
