@@ -244,14 +244,34 @@ static bool commit(struct store *store, const struct statements *statements, str
     return true;
 }
 
-/* A commit in the WAL is safe from a crash of ours at once; from the machine's, once it is synced:
- * every so often the next commit is. */
-static void sync_sometimes(struct store *store, int64_t *synced_ms) {
+/* A commit in the WAL is safe from a crash of ours at once; from the machine's, once it is synced.
+ * Every so often a commit is, and where none follows within that time a checkpoint does it. */
+struct syncing {
+    int64_t synced_ms;
+    bool is_due; /* something was committed since */
+};
+
+static void sync_with_commit(struct store *store, struct syncing *syncing) {
     int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
-    bool due = now_ms - *synced_ms >= STORE_SYNC_MS;
+    bool now = now_ms - syncing->synced_ms >= STORE_SYNC_MS;
     (void)store_execute(store->database,
-                        due ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
-    *synced_ms = due ? now_ms : *synced_ms;
+                        now ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+    syncing->synced_ms = now ? now_ms : syncing->synced_ms;
+    syncing->is_due = !now;
+}
+
+static void sync_when_idle(struct store *store, struct syncing *syncing) {
+    int64_t now_ms = clock_ms(CLOCK_MONOTONIC);
+    if (syncing->is_due && now_ms - syncing->synced_ms >= STORE_SYNC_MS) {
+        (void)store_execute(store->database, "PRAGMA wal_checkpoint(PASSIVE)");
+        syncing->synced_ms = now_ms;
+        syncing->is_due = false;
+    }
+}
+
+/* How long the writer may wait for the next row. */
+static int64_t patience(const struct syncing *syncing, int64_t prune_wait_ms) {
+    return syncing->is_due && STORE_SYNC_MS < prune_wait_ms ? STORE_SYNC_MS : prune_wait_ms;
 }
 
 /* Whether the wall clock goes as it should since the start: by one that was set an hour ahead, or
@@ -272,14 +292,16 @@ void *store_write(void *context) {
         }
     }
     bool stopping = false;
-    int64_t synced_ms = 0;
+    struct syncing syncing = {.synced_ms = 0};
     int64_t offset_ms = clock_ms(CLOCK_REALTIME) - clock_ms(CLOCK_BOOTTIME);
     int64_t pruned_ms = clock_ms(CLOCK_MONOTONIC);
     int64_t prune_wait_ms = STORE_PRUNE_INTERVAL_MS;
     while (!stopping) {
-        struct row *batch = take_batch(store, prune_wait_ms, &stopping);
-        if (batch != NULL) {
-            sync_sometimes(store, &synced_ms);
+        struct row *batch = take_batch(store, patience(&syncing, prune_wait_ms), &stopping);
+        if (batch == NULL) {
+            sync_when_idle(store, &syncing);
+        } else {
+            sync_with_commit(store, &syncing);
             if (!commit(store, &statements, batch)) {
                 break;
             }
