@@ -6,6 +6,7 @@
 #ifndef PLASMD_STORE_INTERNAL_H
 #define PLASMD_STORE_INTERNAL_H
 
+#include <assert.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <time.h>
@@ -65,6 +66,8 @@ struct row {
     };
     uint8_t bytes[]; /* receipt and output, or table */
 };
+/* The tail has rows as they lie in memory: a process may find those of the one before it. */
+static_assert(offsetof(struct row, bytes) == 304, "another layout: change TAIL_MAGIC, too");
 
 struct store {
     struct store_settings settings;
