@@ -184,9 +184,16 @@ static void begin(struct sign_client *client) {
     (void)send_packet(client, writer_bytes(&writer));
 }
 
-/* Puts requests into a packet while there is room; gives how many. */
-static size_t gather(struct sign_client *client, struct writer *writer) {
+/* 0 is no request's. */
+static uint32_t number_after(uint32_t number) {
+    return number == UINT32_MAX ? 1 : number + 1;
+}
+
+/* Puts requests into a packet while there is room, with the numbers they get once it is sent; gives
+ * how many. */
+static size_t gather(const struct sign_client *client, struct writer *writer) {
     size_t count = 0;
+    uint32_t number = client->last_number;
     struct list_node *node = list_first(&client->waiting);
     for (; node != NULL && count < SIGN_FRAMES_MAX; node = list_next(&client->waiting, node)) {
         struct signer_request *request = CONTAINER_OF(node, struct signer_request, node);
@@ -194,9 +201,8 @@ static size_t gather(struct sign_client *client, struct writer *writer) {
         if (writer->room.size - writer->size < SIGN_FRAME_HEAD_SIZE + frame.payload.size) {
             break;
         }
-        frame.number = client->last_number + (uint32_t)count + 1;
-        frame.number += frame.number <= (uint32_t)count; /* over the top: 0 is no request's */
-        request->number = frame.number;
+        number = number_after(number);
+        frame.number = number;
         sign_request_put(writer, &frame);
         count++;
     }
@@ -215,7 +221,8 @@ void sign_client_flush(struct sign_client *client) {
         for (; count > 0; count--) {
             struct list_node *node = list_first(&client->waiting);
             struct signer_request *request = CONTAINER_OF(node, struct signer_request, node);
-            client->last_number = request->number;
+            client->last_number = number_after(client->last_number);
+            request->number = client->last_number;
             request->tries++;
             list_remove(&client->waiting, node);
             list_append(&client->sent, node);
