@@ -15,7 +15,8 @@ static void the_closest_are_found_exactly(void **state) {
     struct network network;
     network_init(&network, 150, 1);
     network_grow(&network, 150);
-    /* All have come within seconds. In two intervals, give or take, each has looked around again. */
+    /* All have come within seconds. In two intervals, give or take, each has looked around again.
+     */
     network_run(&network, 2 * network.limits.refresh_interval + NANOS_MINUTE);
     for (int i = 0; i < 30; i++) {
         uint8_t room[34];
